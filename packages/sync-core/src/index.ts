@@ -1,1 +1,10 @@
-export {}
+export * as Action from "./Action.ts"
+export * from "./Errors.ts"
+export * as Hlc from "./Hlc.ts"
+export * from "./Ids.ts"
+export type { Outcome } from "./Outcome.ts"
+export { Principal } from "./Principal.ts"
+export * as Protocol from "./Protocol.ts"
+export type * as Replica from "./Replica.ts"
+export * as SyncApp from "./SyncApp.ts"
+export * as SyncTable from "./SyncTable.ts"

@@ -1,0 +1,93 @@
+/**
+ * Errors of the engine, one class per recovery. Those of the wire are in Protocol.ts, those of the clock in Hlc.ts.
+ *
+ * | error               | recovery                                                                          |
+ * |---------------------|-----------------------------------------------------------------------------------|
+ * | `ArgsInvalid`       | fix the caller: nothing ran, nothing was recorded                                 |
+ * | `ActionCrashed`     | fix the action: everything it wrote was undone, nothing was recorded              |
+ * | `TablesUnsupported` | change the schema as the message says, then start again                           |
+ * | `DatabaseTooNew`    | update the application: the local database was written by a newer one             |
+ * | `MigrationChanged`  | restore the migration as it was, and add a new one                                |
+ * | `DatabaseOfOther`   | open another database: this one belongs to another user or application            |
+ * | `RecordNotFound`    | the record was retried or dismissed already                                       |
+ * | `Impure`            | make the action deterministic: the message shows what differed                    |
+ */
+import { Schema } from "effect"
+
+/** The arguments do not fit the action's schema, or are larger than the limit. */
+export class ArgsInvalid extends Schema.TaggedError<ArgsInvalid>()("ArgsInvalid", {
+  action: Schema.String,
+  message: Schema.String
+}) {}
+
+/** The action's code threw, or died, instead of failing with one of its own errors. */
+export class ActionCrashed extends Schema.TaggedError<ActionCrashed>()("ActionCrashed", {
+  action: Schema.String,
+  message: Schema.String,
+  cause: Schema.Defect
+}) {}
+
+/** Tables that cannot be synced as they are. Each problem names table, column and the way out. */
+export class TablesUnsupported extends Schema.TaggedError<TablesUnsupported>()("TablesUnsupported", {
+  problems: Schema.Array(
+    Schema.Struct({
+      table: Schema.String,
+      column: Schema.NullOr(Schema.String),
+      problem: Schema.String,
+      wayOut: Schema.String
+    })
+  )
+}) {
+  override get message() {
+    return this.problems
+      .map((p) => `${p.table}${p.column === null ? "" : `.${p.column}`}: ${p.problem} ${p.wayOut}`)
+      .join("\n")
+  }
+}
+
+/** The database has migrations that this application does not know. */
+export class DatabaseTooNew extends Schema.TaggedError<DatabaseTooNew>()("DatabaseTooNew", {
+  unknownMigrations: Schema.Array(Schema.String)
+}) {
+  override get message() {
+    return `The database was written by a newer version of the application (unknown migrations: ${this.unknownMigrations.join(", ")}). Update the application; the data is untouched.`
+  }
+}
+
+/** A migration that was applied has another text now. */
+export class MigrationChanged extends Schema.TaggedError<MigrationChanged>()("MigrationChanged", {
+  id: Schema.String
+}) {
+  override get message() {
+    return `The migration ${this.id} was applied with another text. Restore it, and put the change into a new migration.`
+  }
+}
+
+/** The local database belongs to another user or application. */
+export class DatabaseOfOther extends Schema.TaggedError<DatabaseOfOther>()("DatabaseOfOther", {
+  owner: Schema.String,
+  requested: Schema.String
+}) {
+  override get message() {
+    return `This local database belongs to ${this.owner}, not to ${this.requested}. Open it under another name.`
+  }
+}
+
+/** No rejected record has this id. */
+export class RecordNotFound extends Schema.TaggedError<RecordNotFound>()("RecordNotFound", {
+  id: Schema.String
+}) {
+  override get message() {
+    return `No rejected record has the id ${this.id}; it may have been retried or dismissed.`
+  }
+}
+
+/** Executing the action twice from the same state gave different patches. */
+export class Impure extends Schema.TaggedError<Impure>()("Impure", {
+  action: Schema.String,
+  difference: Schema.String
+}) {
+  override get message() {
+    return `The action ${this.action} is not deterministic:\n${this.difference}\nTake times, ids and random numbers from ctx or SQL, and add ORDER BY where the order of rows matters.`
+  }
+}

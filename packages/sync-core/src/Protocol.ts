@@ -1,0 +1,202 @@
+/**
+ * The wire protocol, version 1. One round trip, `POST /v1/sync`, pushes pending records and pulls changes.
+ *
+ * | request       |                                                                                          |
+ * |---------------|------------------------------------------------------------------------------------------|
+ * | `protocol`    | 1; another number is answered with `ProtocolMismatch`                                    |
+ * | `app`, `schema` | name of the application and its schema hash                                            |
+ * | `clientId`    | the local database; belongs to the first user who used it                                |
+ * | `clientTimeMs`| wall clock of the client when it sent the request                                        |
+ * | `cursors`     | last `seq` applied, by audience; an audience that is missing is loaded from the start    |
+ * | `records`     | pending records, oldest first, at most `recordsMax`                                      |
+ * | `after`       | HLC; canonical records after it come back in `later`, because the client may cross them  |
+ *
+ * | response      |                                                                                          |
+ * |---------------|------------------------------------------------------------------------------------------|
+ * | `seq`         | the commit at which everything below was read; the new cursor of every held audience     |
+ * | `serverTimeMs`| wall clock of the server                                                                 |
+ * | `audiences`   | those the user holds now; rows of any other audience must go                             |
+ * | `verdicts`    | one for each record sent, in the order sent                                              |
+ * | `notices`     | this client's earlier records that were voided since its cursor                          |
+ * | `tables`      | net row changes since the cursors: key and image, or null for a row that is gone         |
+ * | `later`       | canonical records with an HLC after `after`, in order, as far as the user may see them   |
+ *
+ * An image maps column names to Postgres text forms, so every type survives JSON. Errors are in {@link SyncError}.
+ */
+import { Schema } from "effect"
+import { Hlc } from "./Hlc.ts"
+import { Audience, ClientId, RecordId, RowKey, Seq, TableName } from "./Ids.ts"
+
+export const protocolVersion = 1
+
+/** Limits of a request; the server refuses what is larger, and the client never sends it. */
+export const limits = {
+  /** Records in one request. */
+  recordsMax: 1000,
+  /** Bytes of one record's args as JSON. */
+  argsBytesMax: 256 * 1024,
+  /** Bytes of a request's body. */
+  bodyBytesMax: 8 * 1024 * 1024
+} as const
+
+/** A row by column: Postgres text forms, `null` for SQL NULL. Generated columns are left out. */
+export const Image = Schema.Record({ key: Schema.String, value: Schema.NullOr(Schema.String) })
+export type Image = typeof Image.Type
+
+/** One row's change by one record. `before` is null for an insert, `after` for a delete. */
+export const Patch = Schema.Struct({
+  table: TableName,
+  key: RowKey,
+  before: Schema.NullOr(Image),
+  after: Schema.NullOr(Image)
+})
+export type Patch = typeof Patch.Type
+
+export const PendingRecord = Schema.Struct({
+  id: RecordId,
+  name: Schema.NonEmptyString.pipe(Schema.maxLength(200)),
+  version: Schema.Int.pipe(Schema.positive()),
+  args: Schema.Unknown,
+  hlc: Hlc,
+  /** Digest of the client's own patches; null when the record had no effect there. */
+  digest: Schema.NullOr(Schema.String)
+})
+export type PendingRecord = typeof PendingRecord.Type
+
+export const SyncRequest = Schema.Struct({
+  protocol: Schema.Int,
+  app: Schema.String,
+  schema: Schema.String,
+  clientId: ClientId,
+  clientTimeMs: Schema.Number,
+  cursors: Schema.Record({ key: Audience, value: Seq }),
+  records: Schema.Array(PendingRecord).pipe(Schema.maxItems(limits.recordsMax)),
+  after: Schema.NullOr(Hlc)
+})
+export type SyncRequest = typeof SyncRequest.Type
+
+/**
+ * Why the authority refused or voided a record.
+ *
+ * | class            | meaning                                                          | what the application can do    |
+ * |------------------|------------------------------------------------------------------|--------------------------------|
+ * | `denied`         | row-level security or a missing grant                            | tell the user; dismiss         |
+ * | `invalid`        | args fail the action's schema, or a value fails its type         | fix the caller; dismiss        |
+ * | `constraint`     | a constraint of the database                                     | let the user correct and retry |
+ * | `failed`         | the action refused by its own rule                               | let the user correct and retry |
+ * | `unknown_action` | the server does not know this action or version                  | retry after the server's update|
+ * | `reused_id`      | the id was used before with other content                        | dismiss                        |
+ * | `conflict`       | it would have undone a write made directly on the server         | retry                          |
+ * | `defect`         | the action's code crashed                                        | fix the action; retry          |
+ */
+export const RejectionClass = Schema.Literal(
+  "denied",
+  "invalid",
+  "constraint",
+  "failed",
+  "unknown_action",
+  "reused_id",
+  "conflict",
+  "defect"
+)
+export type RejectionClass = typeof RejectionClass.Type
+
+export const Rejection = Schema.Struct({
+  class: RejectionClass,
+  message: Schema.String,
+  /** The action's own error, when it has one that encodes to JSON. */
+  detail: Schema.optional(Schema.Unknown)
+})
+export type Rejection = typeof Rejection.Type
+
+/** The authority's answer to one record. `hlc` is its place in the canonical order. */
+export const Verdict = Schema.Union(
+  Schema.Struct({ id: RecordId, outcome: Schema.Literal("applied", "changed"), hlc: Hlc }),
+  Schema.Struct({ id: RecordId, outcome: Schema.Literal("rejected", "voided"), error: Rejection })
+)
+export type Verdict = typeof Verdict.Type
+
+/** A record of this client that was confirmed and has now been voided by a late arrival. */
+export const Notice = Schema.Struct({
+  id: RecordId,
+  name: Schema.String,
+  version: Schema.Int,
+  args: Schema.Unknown,
+  hlc: Hlc,
+  error: Rejection
+})
+export type Notice = typeof Notice.Type
+
+export const LaterRecord = Schema.Struct({
+  id: RecordId,
+  hlc: Hlc,
+  userId: Schema.String,
+  name: Schema.String,
+  version: Schema.Int,
+  /** Present only when the user may see every patch of the record: then its code can be replayed. */
+  args: Schema.optional(Schema.Unknown),
+  patches: Schema.Array(Patch)
+})
+export type LaterRecord = typeof LaterRecord.Type
+
+export const TableRows = Schema.Struct({
+  table: TableName,
+  rows: Schema.Array(Schema.Tuple(RowKey, Schema.NullOr(Image)))
+})
+export type TableRows = typeof TableRows.Type
+
+export const SyncResponse = Schema.Struct({
+  protocol: Schema.Literal(protocolVersion),
+  seq: Seq,
+  serverTimeMs: Schema.Number,
+  audiences: Schema.Array(Audience),
+  verdicts: Schema.Array(Verdict),
+  notices: Schema.Array(Notice),
+  tables: Schema.Array(TableRows),
+  later: Schema.Array(LaterRecord)
+})
+export type SyncResponse = typeof SyncResponse.Type
+
+/** The body is not a request, or exceeds a limit (400, 413). Final for this request: the client has a defect. */
+export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("InvalidRequest", {
+  message: Schema.String
+}) {}
+
+/** The token is missing, expired or forged (401). Get a new token; nothing is lost. */
+export class Unauthorized extends Schema.TaggedError<Unauthorized>()("Unauthorized", {
+  message: Schema.String
+}) {}
+
+/** The client id belongs to another user (403). Open a database of this user's own. */
+export class ClientMismatch extends Schema.TaggedError<ClientMismatch>()("ClientMismatch", {
+  message: Schema.String
+}) {}
+
+/** Client and server do not speak the same protocol, application or schema (409). Update the older one. */
+export class SchemaMismatch extends Schema.TaggedError<SchemaMismatch>()("SchemaMismatch", {
+  message: Schema.String,
+  expected: Schema.String,
+  actual: Schema.String
+}) {}
+
+/** A record's stamp is ahead of the server's clock (409). The client stamps its pending records again. */
+export class ClockDrift extends Schema.TaggedError<ClockDrift>()("ClockDrift", {
+  message: Schema.String,
+  serverTimeMs: Schema.Number
+}) {}
+
+/** The server cannot answer now (503): overload, restart, lost database. Send the same request later. */
+export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable", {
+  message: Schema.String,
+  retryAfterMs: Schema.optional(Schema.Number)
+}) {}
+
+export const SyncError = Schema.Union(
+  InvalidRequest,
+  Unauthorized,
+  ClientMismatch,
+  SchemaMismatch,
+  ClockDrift,
+  Unavailable
+)
+export type SyncError = typeof SyncError.Type
