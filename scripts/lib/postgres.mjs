@@ -92,7 +92,7 @@ export async function startPostgres(options = {}) {
 /**
  * Finds server binaries of a supported version.
  *
- * @param {"any" | "system" | "npm" | undefined} source
+ * @param {"any" | "system" | "npm"} [source]
  * @returns {{ bin: string, version: string }}
  */
 export function findPostgres(source) {
