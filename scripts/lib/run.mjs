@@ -41,11 +41,16 @@ export function runNode(args, options = {}) {
   }
   const signals = /** @type {const} */ (["SIGINT", "SIGTERM", "SIGHUP"])
   for (const signal of signals) process.on(signal, pass)
+  // npm sends SIGTERM to the shell between it and this script, and the shell dies without passing it on.
+  const parent = process.ppid
+  const orphaned = () => process.ppid !== parent && pass("SIGTERM")
+  const watch = process.env.npm_lifecycle_event === undefined ? undefined : setInterval(orphaned, 300)
   return new Promise((resolve, reject) => {
     child.once("error", reject)
     child.once("exit", (exitCode, signal) => {
       const code = exitCode ?? 128 + (signal ? constants.signals[signal] : 0)
       for (const name of signals) process.off(name, pass)
+      clearInterval(watch)
       // Whoever stops the child stops the script that runs it, too.
       if (signalled) process.exit(code)
       resolve(code)
