@@ -1,0 +1,56 @@
+/**
+ * Why an action refuses. Each error carries what a person needs to understand it, because the refusal may reach
+ * its author hours later: the action is judged again on the server, after everything that others did earlier.
+ */
+import { Schema } from "effect"
+import { nameOf } from "./people.ts"
+
+/** The list has as many open items as it accepts. */
+export class ListFull extends Schema.TaggedError<ListFull>()("ListFull", {
+  listTitle: Schema.String,
+  openMax: Schema.Number,
+  /** The newest open item, by somebody else if there is one. */
+  newest: Schema.NullOr(Schema.Struct({ title: Schema.String, by: Schema.String }))
+}) {
+  override get message() {
+    const first = this.newest === null ? "" : ` ${nameOf(this.newest.by)} added “${this.newest.title}” first.`
+    return `“${this.listTitle}” was full: it takes ${this.openMax} open items.${first}`
+  }
+}
+
+/** Somebody else claimed the item earlier. */
+export class AlreadyClaimed extends Schema.TaggedError<AlreadyClaimed>()("AlreadyClaimed", {
+  title: Schema.String,
+  by: Schema.String
+}) {
+  override get message() {
+    return `${nameOf(this.by)} claimed “${this.title}” first.`
+  }
+}
+
+/** The item is not there any more, or the author may not see it any more. */
+export class ItemGone extends Schema.TaggedError<ItemGone>()("ItemGone", { todoId: Schema.String }) {
+  override get message() {
+    return "The item was removed before this change."
+  }
+}
+
+/** The list is not there any more, or is not shared with the author any more. */
+export class ListGone extends Schema.TaggedError<ListGone>()("ListGone", { listId: Schema.String }) {
+  override get message() {
+    return "The list was removed, or is no longer shared with you."
+  }
+}
+
+/** Only the list's owner decides who sees it. */
+export class NotOwner extends Schema.TaggedError<NotOwner>()("NotOwner", {
+  listTitle: Schema.String,
+  owner: Schema.String
+}) {
+  override get message() {
+    return `Only ${nameOf(this.owner)} can change who sees “${this.listTitle}”.`
+  }
+}
+
+export const Refusal = Schema.Union(ListFull, AlreadyClaimed, ItemGone, ListGone, NotOwner)
+export type Refusal = typeof Refusal.Type

@@ -1,0 +1,137 @@
+/**
+ * What people do with the items of a list.
+ *
+ * Two rules make crossing edits interesting: a list accepts only so many open items ({@link requireRoom}), and an
+ * item has at most one assignee ({@link claimTodo}). Both are ordinary queries. They hold across offline edits
+ * because the server runs these same functions in the order in which people acted.
+ */
+import { Action } from "@synchrotron/sync-core"
+import { Effect, Schema } from "effect"
+import { AlreadyClaimed, ItemGone, ListFull } from "./errors.ts"
+import { findList, type Sql, Title } from "./lists.ts"
+
+const Id = Schema.UUID
+
+/** Adds an item at the end; fails with {@link ListFull} when the list accepts no more. */
+export const addTodo = Action.make("todo.add", {
+  args: Schema.Struct({ listId: Id, title: Title }),
+  run: ({ args, sql, ctx }) =>
+    Effect.gen(function* () {
+      const me = ctx.principal.userId
+      yield* requireRoom(sql, args.listId, me)
+      const id = ctx.uuid("todo")
+      yield* sql`INSERT INTO todos (id, list_id, title, position, created_by, last_record)
+        SELECT ${id}, ${args.listId}, ${args.title}, coalesce(max(position), 0) + 1, ${me}, ${ctx.id}
+        FROM todos WHERE list_id = ${args.listId}`
+      return id
+    })
+})
+
+/**
+ * Marks an item as done, or opens it again. The arguments say which of the two, so that two people who both
+ * tick off the same item while offline agree instead of undoing each other.
+ */
+export const toggleTodo = Action.make("todo.toggle", {
+  args: Schema.Struct({ todoId: Id, done: Schema.Boolean }),
+  run: ({ args, sql, ctx }) =>
+    Effect.gen(function* () {
+      const todo = yield* findTodo(sql, args.todoId)
+      if (todo.done === args.done) return
+      if (!args.done) yield* requireRoom(sql, todo.list_id, ctx.principal.userId)
+      yield* sql`UPDATE todos SET done = ${args.done}, last_record = ${ctx.id} WHERE id = ${args.todoId}`
+    })
+})
+
+export const editTodo = Action.make("todo.edit", {
+  args: Schema.Struct({ todoId: Id, title: Title }),
+  run: ({ args, sql, ctx }) =>
+    Effect.gen(function* () {
+      yield* findTodo(sql, args.todoId)
+      yield* sql`UPDATE todos SET title = ${args.title}, last_record = ${ctx.id} WHERE id = ${args.todoId}`
+    })
+})
+
+/**
+ * Moves an item in front of another, or to the end when `before` is null. The arguments name the neighbour and
+ * not a position, so the wish keeps its meaning among items that others added in between. When the neighbour is
+ * gone there is no place to go, and the item stays.
+ */
+export const moveTodo = Action.make("todo.move", {
+  args: Schema.Struct({ todoId: Id, before: Schema.NullOr(Id) }),
+  run: ({ args, sql, ctx }) =>
+    Effect.gen(function* () {
+      const todo = yield* findTodo(sql, args.todoId)
+      const [target] = yield* sql<{ readonly position: number | null }>`
+        SELECT CASE WHEN ${args.before}::uuid IS NULL THEN max(position) + 1
+               ELSE min(position) FILTER (WHERE id = ${args.before}::uuid) END AS position
+        FROM todos WHERE list_id = ${todo.list_id}`
+      if (target?.position == null) return
+      yield* sql`UPDATE todos SET position = ranked.place
+        FROM (
+          SELECT id, (row_number() OVER (ORDER BY
+            CASE WHEN id = ${args.todoId} THEN ${target.position}::int - 0.5 ELSE position END, id))::int AS place
+          FROM todos WHERE list_id = ${todo.list_id}
+        ) ranked
+        WHERE todos.id = ranked.id AND todos.position <> ranked.place`
+      yield* sql`UPDATE todos SET last_record = ${ctx.id} WHERE id = ${args.todoId}`
+    })
+})
+
+/** Removes an item. That somebody else removed it already is no failure: it is what the author wanted. */
+export const removeTodo = Action.make("todo.remove", {
+  args: Schema.Struct({ todoId: Id }),
+  run: ({ args, sql }) => Effect.asVoid(sql`DELETE FROM todos WHERE id = ${args.todoId}`)
+})
+
+/** "I take care of this." First in time wins; the later one fails with {@link AlreadyClaimed}. */
+export const claimTodo = Action.make("todo.claim", {
+  args: Schema.Struct({ todoId: Id }),
+  run: ({ args, sql, ctx }) =>
+    Effect.gen(function* () {
+      const todo = yield* findTodo(sql, args.todoId)
+      const me = ctx.principal.userId
+      if (todo.assignee === me) return
+      if (todo.assignee !== null) {
+        return yield* new AlreadyClaimed({ title: todo.title, by: todo.assignee })
+      }
+      yield* sql`UPDATE todos SET assignee = ${me}, last_record = ${ctx.id} WHERE id = ${args.todoId}`
+    })
+})
+
+/** Gives a claimed item back; only its assignee can. */
+export const releaseTodo = Action.make("todo.release", {
+  args: Schema.Struct({ todoId: Id }),
+  run: ({ args, sql, ctx }) =>
+    Effect.asVoid(sql`UPDATE todos SET assignee = NULL, last_record = ${ctx.id}
+      WHERE id = ${args.todoId} AND assignee = ${ctx.principal.userId}`)
+})
+
+interface Todo {
+  readonly list_id: string
+  readonly title: string
+  readonly done: boolean
+  readonly assignee: string | null
+}
+
+const findTodo = (sql: Sql, todoId: string) =>
+  Effect.gen(function* () {
+    const [todo] = yield* sql<Todo>`SELECT list_id, title, done, assignee FROM todos WHERE id = ${todoId}`
+    return todo ?? (yield* new ItemGone({ todoId }))
+  })
+
+/** The list's rule: at most `open_max` items may be open. */
+const requireRoom = (sql: Sql, listId: string, me: string) =>
+  Effect.gen(function* () {
+    const list = yield* findList(sql, listId)
+    const [open] = yield* sql<{ readonly count: number }>`
+      SELECT count(*)::int AS count FROM todos WHERE list_id = ${listId} AND NOT done`
+    if (open !== undefined && open.count < list.open_max) return
+    const [newest] = yield* sql<{ readonly title: string; readonly by: string }>`
+      SELECT title, created_by AS by FROM todos WHERE list_id = ${listId} AND NOT done
+      ORDER BY created_by = ${me}, created_at DESC, id LIMIT 1`
+    return yield* new ListFull({
+      listTitle: list.title,
+      openMax: list.open_max,
+      newest: newest === undefined ? null : { title: newest.title, by: newest.by }
+    })
+  })
