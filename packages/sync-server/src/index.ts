@@ -1,1 +1,5 @@
-export {}
+export * as Api from "./Api.ts"
+export * as Auth from "./Auth.ts"
+export { Authority, type AuthorityService } from "./Authority.ts"
+export * as SyncServer from "./SyncServer.ts"
+export * as tokens from "./tokens.ts"

@@ -1,0 +1,73 @@
+/** The server's database as a `SqlClient`: an embedded PGlite, or a Postgres. Both give the same JavaScript values. */
+import { mkdirSync } from "node:fs"
+import type { SqlClient, SqlError } from "@effect/sql"
+import { PgClient } from "@effect/sql-pg"
+import {
+  PgliteClient,
+  type PgliteLocked,
+  pgDefaults,
+  pgTypes,
+  sessionSettings,
+  settingsSql
+} from "@synchrotron/sql-pglite"
+import { Effect, Layer, Redacted } from "effect"
+import pg from "pg"
+
+export type Database =
+  | {
+      readonly _tag: "embedded"
+      /** Directory of the store, made when absent; `memory://` keeps nothing. */
+      readonly dataDir: string
+    }
+  | {
+      readonly _tag: "postgres"
+      /** `postgres://user:password@host:port/database`, Postgres 15 or later. */
+      readonly url: Redacted.Redacted | string
+      /** Connections that are open at the same time; 10 unless given. */
+      readonly connectionsMax?: number
+    }
+
+/** Opens the database while the layer lives. `PgliteLocked`: another process has the directory. */
+export const layer = (
+  database: Database
+): Layer.Layer<SqlClient.SqlClient, SqlError.SqlError | PgliteLocked> =>
+  database._tag === "embedded"
+    ? Layer.suspend(() => {
+        if (!database.dataDir.includes("://")) mkdirSync(database.dataDir, { recursive: true })
+        return PgliteClient.layer({ dataDir: database.dataDir })
+      })
+    : PgClient.layerFromPool({
+        acquire: Effect.acquireRelease(
+          Effect.sync(() => {
+            Object.assign(pg.defaults, pgDefaults)
+            const pool = new pg.Pool({
+              connectionString: urlOf(database),
+              max: database.connectionsMax ?? 10,
+              connectionTimeoutMillis: 10_000,
+              application_name: "synchrotron-server",
+              types: pgTypes,
+              onConnect: async (client) => {
+                await client.query(settingsSql(sessionSettings))
+              }
+            })
+            // A connection that breaks while idle is replaced; without a listener it would end the process.
+            pool.on("error", () => {})
+            return pool
+          }),
+          (pool) => Effect.promise(() => pool.end())
+        )
+      })
+
+/** For logs: where the data is, without the password. */
+export const describe = (database: Database): string => {
+  if (database._tag === "embedded") return `embedded store in ${database.dataDir}`
+  try {
+    const { host, pathname } = new URL(urlOf(database))
+    return `Postgres ${host}${pathname}`
+  } catch {
+    return "Postgres"
+  }
+}
+
+const urlOf = ({ url }: { readonly url: Redacted.Redacted | string }) =>
+  Redacted.isRedacted(url) ? Redacted.value(url) : url

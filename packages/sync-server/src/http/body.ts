@@ -1,0 +1,144 @@
+/** A request's body: bounded while it is read and while it is inflated, then parsed, then decoded. */
+import { Readable } from "node:stream"
+import { promisify } from "node:util"
+import { gunzip as gunzipCallback } from "node:zlib"
+import type { HttpServerRequest } from "@effect/platform"
+import { Protocol } from "@synchrotron/sync-core"
+import { Effect, ParseResult, Schema } from "effect"
+import { BodyRefused, clip } from "./errors.ts"
+
+const gunzip = promisify(gunzipCallback)
+const decodeRequest = Schema.decodeUnknown(Protocol.SyncRequest)
+
+/** Reads the body as a sync request. The message of an error names the field, and the record by its index. */
+export const readSyncRequest = Effect.fn("http.readSyncRequest")(function* (
+  request: HttpServerRequest.HttpServerRequest,
+  bytesMax: number
+) {
+  const bytes = yield* inflate(request.headers["content-encoding"], yield* read(request, bytesMax), bytesMax)
+  const json = yield* parse(bytes)
+  yield* checkProtocol(json)
+  const decoded = yield* Effect.mapError(decodeRequest(json), describe)
+  // The sum of all args is within the body, so small bodies need no measuring.
+  if (bytes.length > Protocol.limits.argsBytesMax) yield* checkArgs(decoded.records)
+  return decoded
+})
+
+const invalid = (message: string) => new Protocol.InvalidRequest({ message })
+const tooLarge = (bytesMax: number) =>
+  new BodyRefused(413, `The body is larger than ${bytesMax} bytes. Send fewer records in one request.`)
+
+/** Reads at most `bytesMax` bytes; leaves the connection open, so that the answer can be read by a client that still sends. */
+const read = (request: HttpServerRequest.HttpServerRequest, bytesMax: number) =>
+  Effect.gen(function* () {
+    if (Number(request.headers["content-length"] ?? 0) > bytesMax)
+      return yield* Effect.fail(tooLarge(bytesMax))
+    const source = request.source as Readable | Request
+    return yield* Effect.tryPromise({
+      try: async () => {
+        const chunks: Array<Uint8Array> = []
+        let length = 0
+        for await (const chunk of chunksOf(source)) {
+          length += chunk.length
+          if (length > bytesMax) {
+            if (source instanceof Readable) source.resume()
+            throw tooLarge(bytesMax)
+          }
+          chunks.push(chunk)
+        }
+        return Buffer.concat(chunks, length)
+      },
+      catch: (cause) => (cause instanceof BodyRefused ? cause : invalid("The body broke off before its end."))
+    })
+  })
+
+const chunksOf = (source: Readable | Request): AsyncIterable<Uint8Array> | Iterable<Uint8Array> =>
+  source instanceof Readable
+    ? (source.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>)
+    : source.body === null
+      ? []
+      : (source.body as unknown as WebStream).values({ preventCancel: true })
+
+/** `ReadableStream` as every server runtime has it; the DOM's types lack its iterator. */
+interface WebStream {
+  readonly values: (options: { readonly preventCancel: boolean }) => AsyncIterable<Uint8Array>
+}
+
+const inflate = (encoding: string | undefined, bytes: Uint8Array, bytesMax: number) => {
+  switch (encoding?.trim().toLowerCase()) {
+    case undefined:
+    case "":
+    case "identity":
+      return Effect.succeed(bytes)
+    case "gzip":
+    case "x-gzip":
+      return Effect.tryPromise({
+        try: () => gunzip(bytes, { maxOutputLength: bytesMax }),
+        catch: (cause) =>
+          (cause as NodeJS.ErrnoException).code === "ERR_BUFFER_TOO_LARGE"
+            ? tooLarge(bytesMax)
+            : invalid("The body is not gzip, as its content-encoding says.")
+      })
+    default:
+      return Effect.fail(
+        new BodyRefused(
+          415,
+          `The content-encoding "${clip(encoding!, 40)}" is not known here; use gzip or none.`
+        )
+      )
+  }
+}
+
+const parse = (bytes: Uint8Array) =>
+  Effect.try({
+    try: (): unknown => JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)),
+    catch: (cause) =>
+      invalid(
+        cause instanceof SyntaxError
+          ? `The body is not JSON: ${clip(cause.message)}.`
+          : "The body is not JSON in UTF-8."
+      )
+  })
+
+/** Before anything else, for the rest of another protocol's request may look different. */
+const checkProtocol = (json: unknown) => {
+  const protocol = (json as { readonly protocol?: unknown } | null)?.protocol
+  return typeof protocol !== "number" || protocol === Protocol.protocolVersion
+    ? Effect.void
+    : Effect.fail(
+        new Protocol.SchemaMismatch({
+          message: `The server speaks protocol ${Protocol.protocolVersion}, not ${protocol}. Update the ${protocol < Protocol.protocolVersion ? "client" : "server"}.`,
+          expected: `protocol ${Protocol.protocolVersion}`,
+          actual: `protocol ${protocol}`
+        })
+      )
+}
+
+const describe = (error: ParseResult.ParseError) => {
+  const issue = ParseResult.ArrayFormatter.formatErrorSync(error)[0]!
+  return invalid(`${path(issue.path)}: ${clip(issue.message)}`)
+}
+
+const path = (keys: ReadonlyArray<PropertyKey>) =>
+  keys.length === 0
+    ? "body"
+    : keys
+        .map((key, i) =>
+          typeof key === "number" ? `[${key}]` : `${i === 0 ? "" : "."}${clip(String(key), 60)}`
+        )
+        .join("")
+
+const checkArgs = (records: ReadonlyArray<Protocol.PendingRecord>) =>
+  Effect.suspend(() => {
+    for (const [i, record] of records.entries()) {
+      const bytes = Buffer.byteLength(JSON.stringify(record.args) ?? "")
+      if (bytes > Protocol.limits.argsBytesMax)
+        return Effect.fail(
+          new BodyRefused(
+            413,
+            `records[${i}].args: ${bytes} bytes of JSON, and at most ${Protocol.limits.argsBytesMax} are allowed.`
+          )
+        )
+    }
+    return Effect.void
+  })

@@ -1,0 +1,57 @@
+/** The app on Node's own HTTP server, with a shutdown that loses no answer. */
+import { createServer, type Server } from "node:http"
+import type { HttpServerError } from "@effect/platform"
+import { type HttpApp, HttpServer, HttpServerResponse } from "@effect/platform"
+import { NodeHttpServer } from "@effect/platform-node"
+import { Duration, Effect, Layer } from "effect"
+import type { Authenticator } from "../Auth.ts"
+import type { Authority } from "../Authority.ts"
+import * as App from "./app.ts"
+
+export interface NodeOptions extends App.HttpOptions {
+  /** Address to listen on; 127.0.0.1 unless given, which only this machine can reach. */
+  readonly host?: string
+  /** 4400 unless given; 0 takes a free one. */
+  readonly port?: number
+}
+
+export const hostDefault = "127.0.0.1"
+export const portDefault = 4400
+
+/** Listens while the layer lives; `HttpServer.address` says where. */
+export const layer = (
+  options: NodeOptions
+): Layer.Layer<HttpServer.HttpServer, HttpServerError.ServeError, Authority | Authenticator> =>
+  Layer.scoped(
+    HttpServer.HttpServer,
+    Effect.gen(function* () {
+      const { app, requests } = yield* App.make(options)
+      const node = createServer()
+      const server = yield* NodeHttpServer.make(() => node, {
+        host: options.host ?? hostDefault,
+        port: options.port ?? portDefault
+      })
+      yield* server.serve(lastWhen(requests.stopping, app))
+      const drainMsMax = options.limits?.drainMsMax ?? App.drainMsMaxDefault
+      yield* Effect.addFinalizer(() => Effect.zipRight(requests.stop, stop(node, drainMsMax)))
+      return server
+    })
+  )
+
+/** Tells clients not to send another request on this connection. */
+const lastWhen = (stopping: () => boolean, app: HttpApp.Default): HttpApp.Default =>
+  Effect.map(app, (response) =>
+    stopping() ? HttpServerResponse.setHeader(response, "connection", "close") : response
+  )
+
+/** Accepts no connection any more, closes the idle ones, waits for the others, and cuts those that take too long. */
+const stop = (node: Server, drainMsMax: number) =>
+  Effect.async<void>((resume) => {
+    node.close(() => resume(Effect.void))
+  }).pipe(
+    Effect.timeoutTo({
+      duration: Duration.millis(drainMsMax),
+      onSuccess: () => undefined,
+      onTimeout: () => node.closeAllConnections()
+    })
+  )
