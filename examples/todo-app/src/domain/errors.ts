@@ -13,8 +13,7 @@ export class ListFull extends Schema.TaggedError<ListFull>()("ListFull", {
   newest: Schema.NullOr(Schema.Struct({ title: Schema.String, by: Schema.String }))
 }) {
   override get message() {
-    const first = this.newest === null ? "" : ` ${nameOf(this.newest.by)} added “${this.newest.title}” first.`
-    return `“${this.listTitle}” was full: it takes ${this.openMax} open items.${first}`
+    return `“${this.listTitle}” is full: it takes ${this.openMax} open items. Finish one first.`
   }
 }
 

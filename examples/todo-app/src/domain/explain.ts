@@ -82,12 +82,9 @@ const refusalReason = (refusal: Refusal, viewer: string): string => {
 
 /** The item's title, which the arguments lack and the undone patches may have. */
 const titleOf = (record: Refused): string => {
-  for (const patch of record.patches) {
-    for (const image of [patch.after, patch.before]) {
-      if (!patch.table.endsWith("todos") || image === null || typeof image !== "object") continue
-      const { title } = image as { readonly title?: unknown }
-      if (typeof title === "string") return `“${title}”`
-    }
+  for (const { table, before, after } of record.patches) {
+    const title = (after ?? before)?.title
+    if (table === "public.todos" && typeof title === "string") return `“${title}”`
   }
   const detail = record.error.detail as { readonly title?: unknown } | undefined
   return typeof detail?.title === "string" ? `“${detail.title}”` : "an item"
