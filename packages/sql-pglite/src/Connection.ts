@@ -12,7 +12,7 @@ import type { Result, RowMode } from "./Wire.ts"
 // biome-ignore lint/suspicious/noExplicitAny: the row type of @effect/sql's Connection
 export type Row = any
 
-type TransformRows = (<A extends object>(rows: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
+export type TransformRows = (<A extends object>(rows: ReadonlyArray<A>) => ReadonlyArray<A>) | undefined
 
 /** Wraps each use of the session: to wait for its turn, to check that the transaction is still open. */
 export type Guard = <A>(use: Effect.Effect<A, SqlError>) => Effect.Effect<A, SqlError>
@@ -50,7 +50,15 @@ export class PgliteConnection implements Connection {
     )
   }
 
-  executeStream(sql: string, params: ReadonlyArray<unknown>, transformRows: TransformRows) {
+  /**
+   * Outside a transaction all rows are fetched at once: a portal would have to hold the only connection, and a
+   * consumer that runs another statement would wait for ever. `Transaction` fetches them as they are consumed.
+   */
+  executeStream(
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    transformRows: TransformRows
+  ): Stream.Stream<Row, SqlError> {
     return Stream.unwrap(Effect.map(this.execute(sql, params, transformRows), Stream.fromIterable))
   }
 

@@ -117,6 +117,52 @@ export class Session {
     })
   }
 
+  /** Opens a portal in the transaction that is open, and runs it for its first rows. */
+  openPortal(
+    portal: string,
+    { params, sql }: Statement,
+    rowsMax: number
+  ): Effect.Effect<ReadonlyArray<Result>, SqlError> {
+    return this.roundTrip({
+      write: (writer) =>
+        writer
+          .parse("", sql)
+          .describeStatement("")
+          .bind({ portal, statement: "", params: (params ?? []).map(encodeParam) })
+          .execute(portal, rowsMax)
+          .sync(),
+      expected: [],
+      rowMode: "object",
+      resultsMin: 1,
+      texts: [sql]
+    })
+  }
+
+  /** The next rows of a portal. */
+  fetch(
+    portal: string,
+    fields: ReadonlyArray<Field>,
+    rowsMax: number
+  ): Effect.Effect<ReadonlyArray<Result>, SqlError> {
+    return this.roundTrip({
+      write: (writer) => writer.execute(portal, rowsMax).sync(),
+      expected: [fields],
+      rowMode: "object",
+      resultsMin: 1,
+      texts: []
+    })
+  }
+
+  closePortal(portal: string): Effect.Effect<ReadonlyArray<Result>, SqlError> {
+    return this.roundTrip({
+      write: (writer) => writer.closePortal(portal).sync(),
+      expected: [],
+      rowMode: "object",
+      resultsMin: 0,
+      texts: []
+    })
+  }
+
   /** Makes this and all later calls fail. */
   kill(reason: string): PgliteDead {
     this.dead ??= new PgliteDead({ reason })

@@ -14,15 +14,19 @@
  */
 import { TransactionConnection } from "@effect/sql/SqlClient"
 import type { SqlError } from "@effect/sql/SqlError"
+import * as Chunk from "effect/Chunk"
 import * as Clock from "effect/Clock"
 import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as FiberRef from "effect/FiberRef"
+import * as Option from "effect/Option"
+import * as Stream from "effect/Stream"
 import * as Tracer from "effect/Tracer"
-import { PgliteConnection } from "./Connection.ts"
+import { PgliteConnection, type Row, type TransformRows } from "./Connection.ts"
 import { clientError, sqlError } from "./Errors.ts"
 import type { Session } from "./Session.ts"
+import type { Result } from "./Wire.ts"
 
 export interface TransactionOptions {
   readonly session: Session
@@ -32,6 +36,11 @@ export interface TransactionOptions {
   readonly flush: Effect.Effect<void, SqlError>
   readonly spanAttributes: ReadonlyArray<readonly [string, unknown]>
 }
+
+/** How many rows a stream fetches at a time. */
+const streamRows = 128
+
+let portals = 0
 
 /** The connection that a transaction's body sees. */
 export class Transaction extends PgliteConnection {
@@ -59,6 +68,38 @@ export class Transaction extends PgliteConnection {
 
   close(): void {
     this.open = false
+  }
+
+  /** Fetches through a portal, `streamRows` at a time; other statements of the transaction may run in between. */
+  override executeStream(
+    sql: string,
+    params: ReadonlyArray<unknown>,
+    transformRows: TransformRows
+  ): Stream.Stream<Row, SqlError> {
+    const { guard, session } = this
+    return Stream.suspend(() => {
+      const portal = `stream_${++portals}`
+      const release = Effect.suspend(() =>
+        this.open && session.status === "T" ? Effect.ignore(session.closePortal(portal)) : Effect.void
+      )
+      const pages = Stream.paginateChunkEffect(undefined as Result | undefined, (last) =>
+        Effect.map(
+          guard(
+            last === undefined
+              ? session.openPortal(portal, { sql, params }, streamRows)
+              : session.fetch(portal, last.fields, streamRows)
+          ),
+          ([result]) => {
+            const rows = transformRows ? transformRows(result!.rows) : result!.rows
+            return [
+              Chunk.unsafeFromArray(rows),
+              result!.suspended ? Option.some(result) : Option.none()
+            ] as const
+          }
+        )
+      )
+      return Stream.ensuring(pages, release)
+    })
   }
 }
 
