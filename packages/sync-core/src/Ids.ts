@@ -1,5 +1,5 @@
 /** Branded identifiers. A brand costs nothing at run time and keeps a cursor from being passed as a version. */
-import { Schema } from "effect"
+import { Context, Effect, Schema } from "effect"
 
 const uuidPattern = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/
 
@@ -26,3 +26,10 @@ export type TableName = typeof TableName.Type
 /** A row's primary key: a JSON array of the key columns' Postgres text forms, in key order. */
 export const RowKey = Schema.String.pipe(Schema.brand("RowKey"))
 export type RowKey = typeof RowKey.Type
+
+/** Where new UUIDs come from: the platform's generator, unless a simulation provides its own. */
+export class Uuids extends Context.Reference<Uuids>()("@synchrotron/sync-core/Uuids", {
+  defaultValue: (): { readonly next: Effect.Effect<string> } => ({
+    next: Effect.sync(() => crypto.randomUUID())
+  })
+}) {}

@@ -20,6 +20,7 @@
  * | `notices`     | this client's earlier records that were voided since its cursor                          |
  * | `tables`      | net row changes since the cursors: key and image, or null for a row that is gone         |
  * | `later`       | canonical records with an HLC after `after`, in order, as far as the user may see them   |
+ * | `clock`       | the latest milliseconds and counter in the canonical order; the client's clock passes it |
  *
  * An image maps column names to Postgres text forms, so every type survives JSON. Errors are in {@link SyncError}.
  */
@@ -153,7 +154,8 @@ export const SyncResponse = Schema.Struct({
   verdicts: Schema.Array(Verdict),
   notices: Schema.Array(Notice),
   tables: Schema.Array(TableRows),
-  later: Schema.Array(LaterRecord)
+  later: Schema.Array(LaterRecord),
+  clock: Schema.Struct({ ms: Schema.Int, counter: Schema.Int })
 })
 export type SyncResponse = typeof SyncResponse.Type
 

@@ -1,20 +1,45 @@
 /**
  * A client's local database: executes operations at once, keeps their records, and applies sync responses.
- * Design and invariants are in DESIGN.md; the decision what to do with a response is {@link Reconcile}.
+ * What to do with a response is decided by {@link Reconcile.plan}; this module runs the plan. Every method is one
+ * transaction of the one connection, so readers and crashes see whole states only (I5).
  */
-import type { SqlError } from "@effect/sql"
-import type { Effect, Stream } from "effect"
-import type { AnyOperation } from "./Action.ts"
-import type { ActionCrashed, ArgsInvalid, RecordNotFound } from "./Errors.ts"
-import type { Hlc, HlcRangeError } from "./Hlc.ts"
-import type { ClientId, RecordId, Seq } from "./Ids.ts"
+import { SqlClient, type SqlError } from "@effect/sql"
+import { Cause, Clock, Effect, Either, Exit, Option, PubSub, Schema, type Scope, Stream } from "effect"
+import type { AnyAction, AnyOperation, Operation } from "./Action.ts"
+import {
+  ActionCrashed,
+  ArgsInvalid,
+  DatabaseOfOther,
+  type DatabaseTooNew,
+  Impure,
+  type MigrationChanged,
+  RecordNotFound,
+  type TablesUnsupported
+} from "./Errors.ts"
+import * as Execution from "./Execution.ts"
+import * as Hlc from "./Hlc.ts"
+import { type ClientId, type RecordId, type Seq, Uuids } from "./Ids.ts"
+import { install } from "./Install.ts"
 import type { Outcome } from "./Outcome.ts"
-import type { Rejection, SyncRequest, SyncResponse } from "./Protocol.ts"
+import type { Principal } from "./Principal.ts"
+import {
+  type LaterRecord,
+  limits,
+  type Patch,
+  protocolVersion,
+  type Rejection,
+  type SyncRequest,
+  type SyncResponse
+} from "./Protocol.ts"
+import * as Reconcile from "./Reconcile.ts"
+import type { SyncApp } from "./SyncApp.ts"
+import { clientSql, keepLaterSql, purgeSql, refuseSql, settleSql } from "./sql/client.ts"
+import { literal } from "./sql/text.ts"
 
 /** A record that ran locally. */
 export interface Executed<Result> {
   readonly id: RecordId
-  readonly hlc: Hlc
+  readonly hlc: Hlc.Hlc
   readonly value: Result
 }
 
@@ -23,7 +48,7 @@ export interface PendingSummary {
   readonly name: string
   readonly version: number
   readonly args: unknown
-  readonly hlc: Hlc
+  readonly hlc: Hlc.Hlc
 }
 
 /** A record that the authority refused or voided, kept until it is retried or dismissed. */
@@ -31,17 +56,12 @@ export interface RejectedRecord extends PendingSummary {
   readonly outcome: "rejected" | "voided"
   readonly error: Rejection
   /** The patches that were undone on this client, for showing what was lost. */
-  readonly patches: ReadonlyArray<{
-    readonly table: string
-    readonly key: string
-    readonly before: unknown
-    readonly after: unknown
-  }>
+  readonly patches: ReadonlyArray<Patch>
 }
 
 /** One committed change of the local database: by an operation, or by a sync. */
 export interface Change {
-  /** Synced tables with rows that really changed. */
+  /** Synced tables in which rows changed. */
   readonly tables: ReadonlySet<string>
   /** Pending or rejected records changed in number or state. */
   readonly records: boolean
@@ -50,43 +70,610 @@ export interface Change {
 
 /** What a sync did, for status, inspection and tests. */
 export interface Received {
-  /** Which path reconcile chose. */
-  readonly path: "nothing" | "rows" | "disjoint" | "pending" | "merge"
+  /** Which path reconcile chose; `stale` when the response answers a request from before another response. */
+  readonly path: Reconcile.Plan<never, never>["path"] | "stale"
   readonly rows: number
   readonly replayed: number
-  readonly remaining: number
   readonly seq: Seq
 }
 
+export type ExecuteError<E> = E | ArgsInvalid | ActionCrashed | Impure | Hlc.HlcRangeError | SqlError.SqlError
+
 export interface Replica {
   readonly clientId: ClientId
-  /** Runs one operation in one transaction and keeps its record, durable when this succeeds. */
+  /** Runs one operation in one transaction and keeps its record, durable when this succeeds (I4). */
   readonly execute: <Result, E>(
-    operation: AnyOperation & { readonly _result?: () => Result; readonly _error?: () => E }
-  ) => Effect.Effect<Executed<Result>, E | ArgsInvalid | ActionCrashed | HlcRangeError | SqlError.SqlError>
+    operation: Operation<Result, E>
+  ) => Effect.Effect<Executed<Result>, ExecuteError<E>>
   /** Runs operations as one record: all or nothing, here and on the authority. */
   readonly executeAll: (
     operations: ReadonlyArray<AnyOperation>
-  ) => Effect.Effect<Executed<ReadonlyArray<unknown>>, unknown>
-  /** What to send now: at most `recordsMax` pending records and the cursors. */
+  ) => Effect.Effect<Executed<ReadonlyArray<unknown>>, ExecuteError<unknown>>
+  /** What to send now: the oldest pending records, at most `limits.recordsMax`, and the cursors. */
   readonly request: Effect.Effect<SyncRequest, SqlError.SqlError>
-  /** Applies a response in one transaction (I5). */
+  /** Applies the response to a request. */
   readonly receive: (
     request: SyncRequest,
     response: SyncResponse
   ) => Effect.Effect<Received, SqlError.SqlError>
   /** Stamps all pending records again, in order, after the server refused them for a wrong clock. */
-  readonly restamp: (serverTimeMs: number) => Effect.Effect<void, SqlError.SqlError | HlcRangeError>
+  readonly restamp: (serverTimeMs: number) => Effect.Effect<void, SqlError.SqlError | Hlc.HlcRangeError>
   readonly pending: Effect.Effect<ReadonlyArray<PendingSummary>, SqlError.SqlError>
   readonly pendingCount: Effect.Effect<number, SqlError.SqlError>
   readonly rejected: Effect.Effect<ReadonlyArray<RejectedRecord>, SqlError.SqlError>
   /** Executes a rejected record's action again as a new record, and forgets the old one. */
-  readonly retry: (id: RecordId) => Effect.Effect<Executed<unknown>, unknown>
+  readonly retry: (id: RecordId) => Effect.Effect<Executed<unknown>, ExecuteError<unknown> | RecordNotFound>
   readonly dismiss: (id: RecordId) => Effect.Effect<void, RecordNotFound | SqlError.SqlError>
   /** Every committed change, after its commit. */
   readonly changes: Stream.Stream<Change>
   /** Milliseconds that the server's clock is ahead of this device's, as last estimated. */
   readonly clockOffsetMs: Effect.Effect<number>
-  /** The cursor of the client: the `seq` of the last response applied; 0 before the first. */
+  /** The `seq` of the last response applied; 0 before the first. */
   readonly cursor: Effect.Effect<Seq, SqlError.SqlError>
 }
+
+export interface ReplicaOptions {
+  readonly app: SyncApp
+  /** The user whose database this is. */
+  readonly userId: string
+  /** Claims that actions may read from `ctx.principal`; those of the token. */
+  readonly claims?: Principal["claims"]
+  /** Execute each action twice and fail with `Impure` when the patches differ; for development and tests. */
+  readonly purityCheck?: boolean
+  /** `false` reconciles without fast paths; for tests that compare the two. */
+  readonly fastPaths?: boolean
+}
+
+interface RecordRow {
+  readonly id: RecordId
+  readonly hlc: Hlc.Hlc
+  readonly name: string
+  readonly version: number
+  readonly args: string
+}
+
+/** Opens the local database: installs or migrates it, checks whose it is, and restores the clock. */
+export const make = (
+  options: ReplicaOptions
+): Effect.Effect<
+  Replica,
+  TablesUnsupported | DatabaseTooNew | MigrationChanged | DatabaseOfOther | SqlError.SqlError,
+  SqlClient.SqlClient | Scope.Scope
+> =>
+  Effect.gen(function* () {
+    const { app } = options
+    const sql = yield* SqlClient.SqlClient
+    const uuids = yield* Uuids
+    const principal: Principal = { userId: options.userId, claims: options.claims ?? {} }
+    const changes = yield* Effect.acquireRelease(PubSub.unbounded<Change>(), PubSub.shutdown)
+
+    const settle = (rows: ReadonlyArray<unknown>, later: ReadonlyArray<unknown>) =>
+      sql.unsafe<{ tbl: string; changed: number }>(settleSql, [JSON.stringify(rows), JSON.stringify(later)])
+
+    // ---- opening ---------------------------------------------------------------------------------------------
+
+    const opened = yield* sql.withTransaction(
+      Effect.gen(function* () {
+        const installed = yield* install(sql, {
+          app,
+          side: "client",
+          sideSql: clientSql,
+          // Images name the columns of their time, so the overlay is taken off before columns change.
+          beforeMigrations: Effect.zipRight(
+            settle([], []),
+            sql.unsafe("DELETE FROM synchrotron.patches;DELETE FROM synchrotron.later_patches")
+          )
+        })
+        yield* sql.unsafe(
+          `INSERT INTO synchrotron.replica (client_id, app, user_id) VALUES ('${yield* uuids.next}', ${literal(app.name)}, ${literal(options.userId)}) ON CONFLICT DO NOTHING`
+        )
+        const [self] = yield* sql.unsafe<{
+          client_id: ClientId
+          app: string
+          user_id: string
+          clock_ms: number
+          clock_counter: number
+          clock_offset_ms: number
+          stamped: Hlc.Hlc | null
+        }>(
+          `SELECT *, (SELECT max(hlc) FROM synchrotron.records WHERE status = 'pending') AS stamped FROM synchrotron.replica`
+        )
+        const owner = `${self!.user_id} of ${self!.app}`
+        const requested = `${options.userId} of ${app.name}`
+        if (owner !== requested) return yield* new DatabaseOfOther({ owner, requested })
+        if (installed.migrated) {
+          // Rows may have got columns that only the server knows how to fill, so all of them are fetched again.
+          yield* sql.unsafe("DELETE FROM synchrotron.cursors")
+        }
+        return { ...installed, self: self! }
+      })
+    )
+    const mode: Execution.Mode = { ...opened.mode, role: null }
+    const clientId = opened.self.client_id
+    const scansSql = yield* scanStatement(sql, app)
+    let clock = witnessed(
+      { ms: opened.self.clock_ms, counter: opened.self.clock_counter },
+      opened.self.stamped
+    )
+    let offsetMs = opened.self.clock_offset_ms
+    // What pending records have used is known while this process ran all of them.
+    let used: Set<string> | null = opened.self.stamped === null ? new Set() : null
+
+    // ---- helpers ---------------------------------------------------------------------------------------------
+
+    const wallMs = Effect.map(Clock.currentTimeMillis, (ms) => ms + offsetMs)
+    const nextHlc = Effect.gen(function* () {
+      clock = yield* Hlc.tick(clock, yield* wallMs)
+      return Hlc.make(clock, clientId)
+    })
+    const publish = (change: Change) => PubSub.publish(changes, change)
+    const pendingRows = sql.unsafe<RecordRow>(
+      "SELECT id, hlc, name, version, args FROM synchrotron.records WHERE status = 'pending' ORDER BY hlc"
+    )
+    const executable = (record: RecordRow): Execution.Executable | null => {
+      const decoded = decodeArgs(app, record.name, record.version, JSON.parse(record.args))
+      return decoded === null
+        ? null
+        : { id: record.id, hlc: record.hlc, principal, run: { _tag: "code", ...decoded } }
+    }
+    const executableLater = (record: LaterRecord): Execution.Executable => {
+      const decoded =
+        record.args === undefined ? null : decodeArgs(app, record.name, record.version, record.args)
+      return {
+        id: record.id,
+        hlc: record.hlc,
+        principal: {
+          userId: record.userId,
+          claims: record.userId === principal.userId ? principal.claims : {}
+        },
+        run: decoded === null ? { _tag: "patches", patches: record.patches } : { _tag: "code", ...decoded }
+      }
+    }
+    // A pending record that this version cannot execute, or that fails now, stays pending without effect.
+    const replay = (records: ReadonlyArray<Execution.Executable | null>) =>
+      Effect.gen(function* () {
+        const runnable = records.filter((record) => record !== null)
+        yield* sql.unsafe("DELETE FROM synchrotron.patches")
+        const before = (yield* sql.unsafe<Record<string, number>>(scansSql))[0]!
+        yield* Execution.sequence(sql, runnable, mode)
+        const written = yield* sql.unsafe<{ tbl: string }>("SELECT DISTINCT tbl FROM synchrotron.patches")
+        const after = (yield* sql.unsafe<Record<string, number>>(scansSql))[0]!
+        used = new Set(written.map((w) => w.tbl))
+        for (const table of Object.keys(after)) if (after[table]! > before[table]!) used.add(table)
+        return { count: runnable.length, written: written.map((w) => w.tbl) }
+      })
+
+    if (opened.migrated && opened.self.stamped !== null) {
+      yield* sql.withTransaction(Effect.flatMap(pendingRows, (rows) => replay(rows.map(executable))))
+    }
+
+    // ---- local execution -------------------------------------------------------------------------------------
+
+    const run = (
+      name: string,
+      action: AnyAction,
+      encoded: unknown,
+      decoded: unknown,
+      forget: RecordId | null
+    ) =>
+      Effect.gen(function* () {
+        const args = JSON.stringify(encoded)
+        if (args.length > limits.argsBytesMax) {
+          return yield* new ArgsInvalid({
+            action: name,
+            message: `The arguments take ${args.length} bytes, and at most ${limits.argsBytesMax} are allowed. Split the operation.`
+          })
+        }
+        const done = yield* sql.withTransaction(
+          Effect.gen(function* () {
+            const hlc = yield* nextHlc
+            const record: Execution.Executable = {
+              id: (yield* uuids.next) as RecordId,
+              hlc,
+              principal,
+              run: { _tag: "code", action, args: decoded }
+            }
+            yield* sql.unsafe(Execution.enter(record, mode))
+            const value = yield* Execution.perform(sql, record)
+            if (options.purityCheck) yield* checkPurity(sql, name, record, mode)
+            const results = (yield* sql.unsafe(
+              `${Execution.check(mode)}${Execution.leave(mode)};INSERT INTO synchrotron.records (id, hlc, name, version, args, status) VALUES ('${record.id}', '${hlc}', ${literal(name)}, ${action.version}, ${literal(args)}, 'pending');${forget === null ? "" : `DELETE FROM synchrotron.records WHERE id = '${forget}';`}SELECT DISTINCT tbl FROM synchrotron.patches WHERE record_id = '${record.id}';${scansSql}`
+            )) as unknown as ReadonlyArray<ReadonlyArray<Record<string, unknown>>>
+            const written = results.at(-2)!.map((row) => row.tbl as string)
+            return { id: record.id, hlc, value, written, scans: results.at(-1)![0] as Record<string, number> }
+          })
+        )
+        if (used !== null) {
+          for (const table of done.written) used.add(table)
+          for (const table of Object.keys(done.scans)) if (done.scans[table]! > 0) used.add(table)
+        }
+        yield* publish({ tables: new Set(done.written), records: true, outcomes: [] })
+        return { id: done.id, hlc: done.hlc, value: done.value }
+      }).pipe(
+        Effect.catchAllDefect(
+          (defect) =>
+            new ActionCrashed({
+              action: name,
+              message: `The action ${name} crashed: ${describe(defect)}`,
+              cause: defect
+            })
+        ),
+        // Once begun it runs to its end: an interrupted caller must not leave it open whether the record exists.
+        Effect.uninterruptible
+      )
+
+    // Runs on the decoded form of the encoded args, because that is what every other replica will run on.
+    const prepare = (operation: AnyOperation) =>
+      Schema.encode(operation.action.args)(operation.args).pipe(
+        Effect.flatMap((encoded) =>
+          Effect.map(Schema.decode(operation.action.args)(encoded), (decoded) => ({ encoded, decoded }))
+        ),
+        Effect.mapError(
+          (error) =>
+            new ArgsInvalid({
+              action: operation.action.name,
+              message: `The arguments of ${operation.action.name} do not fit its schema: ${error.message}`
+            })
+        )
+      )
+
+    const execute = (operation: AnyOperation, forget: RecordId | null = null) =>
+      Effect.flatMap(prepare(operation), ({ encoded, decoded }) =>
+        run(operation.action.name, operation.action, encoded, decoded, forget)
+      )
+
+    // ---- sync ------------------------------------------------------------------------------------------------
+
+    const request = sql.withTransaction(
+      Effect.gen(function* () {
+        const records = yield* sql.unsafe<RecordRow & { digest: string | null }>(
+          `WITH oldest AS (SELECT id, hlc, name, version, args FROM synchrotron.records WHERE status = 'pending' ORDER BY hlc LIMIT ${limits.recordsMax + 1})
+           SELECT oldest.*, d.digest FROM oldest LEFT JOIN synchrotron.digests((SELECT array_agg(id) FROM oldest)) AS d ON d.record_id = oldest.id ORDER BY oldest.hlc`
+        )
+        const unsent = records[limits.recordsMax]
+        return {
+          protocol: protocolVersion,
+          app: app.name,
+          schema: app.schemaHash,
+          clientId,
+          clientTimeMs: yield* Clock.currentTimeMillis,
+          cursors: yield* cursors,
+          records: records
+            .slice(0, limits.recordsMax)
+            .map((r) => ({ ...r, args: JSON.parse(r.args) as unknown })),
+          after: unsent?.hlc ?? Hlc.make(clock, clientId)
+        } satisfies SyncRequest
+      })
+    )
+    const cursors = Effect.map(
+      sql.unsafe<{ audience: string; seq: number }>("SELECT audience, seq FROM synchrotron.cursors"),
+      (rows) => Object.fromEntries(rows.map((row) => [row.audience, row.seq])) as SyncRequest["cursors"]
+    )
+
+    const receive = (sent: SyncRequest, response: SyncResponse) =>
+      Effect.gen(function* () {
+        const nowMs = yield* Clock.currentTimeMillis
+        const result = yield* sql.withTransaction(
+          Effect.gen(function* () {
+            const held = yield* cursors
+            if (!sameCursors(held, sent.cursors)) return null
+            const pending = yield* pendingRows
+            const pendingIds = new Set(pending.map((record) => record.id))
+            const verdicts = response.verdicts.filter((verdict) => pendingIds.has(verdict.id))
+            const lost = Object.keys(held).filter(
+              (audience) => !(response.audiences as ReadonlyArray<string>).includes(audience)
+            )
+            const rows = response.tables.flatMap(({ table, rows }) =>
+              rows.map(([key, image]) => ({ tbl: table, key, image }))
+            )
+            const [crossing] = yield* sql.unsafe<{ crossing: boolean }>(
+              "SELECT EXISTS (SELECT FROM synchrotron.later_patches) AS crossing"
+            )
+            const plan = Reconcile.plan(
+              { pending, crossing: crossing!.crossing, used },
+              {
+                judged: new Set(verdicts.map((verdict) => verdict.id)),
+                tables: new Set(response.tables.map((t) => t.table as string)),
+                purges: lost.length > 0,
+                later: response.later
+              },
+              { fast: options.fastPaths ?? true }
+            )
+            const tables = new Set<string>()
+            const note = (changed: ReadonlyArray<{ tbl: string; changed: number }>) => {
+              for (const c of changed) if (c.changed > 0) tables.add(c.tbl)
+            }
+            const refused = [
+              ...verdicts.flatMap((v) =>
+                v.outcome === "rejected" || v.outcome === "voided"
+                  ? [{ id: v.id, status: v.outcome, error: JSON.stringify(v.error) }]
+                  : []
+              )
+            ]
+            let replayed = 0
+            if (refused.length > 0) yield* sql.unsafe(refuseSql, [JSON.stringify(refused)])
+            if (plan.path === "disjoint") {
+              const changed = yield* sql.unsafe<{ tbl: string; changed: number }>(
+                "SELECT x.tbl, synchrotron.put_rows(x.tbl, array_agg(x.key), array_agg(x.image)) AS changed FROM jsonb_to_recordset($1::jsonb) AS x(tbl text, key text, image jsonb) GROUP BY x.tbl",
+                [JSON.stringify(rows)]
+              )
+              note(changed)
+            } else if (plan.path !== "nothing") {
+              const later =
+                plan.path === "rows"
+                  ? []
+                  : plan.later.flatMap((record) =>
+                      record.patches.map((p) => ({
+                        tbl: p.table,
+                        key: p.key,
+                        before: p.before,
+                        after: p.after
+                      }))
+                    )
+              if (lost.length === 0) note(yield* settle(rows, later))
+              else {
+                // The rows that go are those of the confirmed state, so that state has to stand first.
+                note(yield* settle(rows, []))
+                yield* sql.unsafe("DELETE FROM synchrotron.patches;DELETE FROM synchrotron.later_patches")
+                note(yield* sql.unsafe<{ tbl: string; changed: number }>(purgeSql, [lost]))
+                if (later.length > 0) note(yield* settle([], later))
+              }
+              yield* sql.unsafe("DELETE FROM synchrotron.patches;DELETE FROM synchrotron.later_patches")
+              if (later.length > 0) yield* sql.unsafe(keepLaterSql, [JSON.stringify(later)])
+              if (plan.path === "rows") used = new Set()
+              else {
+                const done = yield* replay(
+                  plan.replay.map((record) =>
+                    "patches" in record ? executableLater(record) : executable(record)
+                  )
+                )
+                replayed = done.count
+                for (const table of done.written) tables.add(table)
+              }
+            }
+            const judged = verdicts
+              .filter((v) => v.outcome === "applied" || v.outcome === "changed")
+              .map((v) => v.id)
+            if (judged.length > 0)
+              yield* sql.unsafe("DELETE FROM synchrotron.records WHERE id = ANY ($1::uuid[])", [judged])
+            yield* keepNotices(sql, response)
+            yield* keepCursors(sql, held, response)
+            const outcomes = [
+              ...verdicts.map((v) => ({
+                id: v.id,
+                outcome:
+                  v.outcome === "rejected" || v.outcome === "voided"
+                    ? { _tag: v.outcome, error: v.error }
+                    : { _tag: v.outcome }
+              })),
+              ...response.notices.map((n) => ({
+                id: n.id,
+                outcome: { _tag: "voided", error: n.error } as const
+              }))
+            ] as Change["outcomes"]
+            return { path: plan.path, rows: rows.length, replayed, tables, outcomes }
+          })
+        )
+        if (result === null) return { path: "stale", rows: 0, replayed: 0, seq: response.seq } as const
+        for (const verdict of response.verdicts) if ("hlc" in verdict) clock = Hlc.witness(clock, verdict.hlc)
+        clock = later(clock, response.clock)
+        offsetMs = Math.round(response.serverTimeMs - (sent.clientTimeMs + nowMs) / 2)
+        if (result.tables.size > 0 || result.outcomes.length > 0) {
+          yield* publish({
+            tables: result.tables,
+            records: result.outcomes.length > 0,
+            outcomes: result.outcomes
+          })
+        }
+        return { path: result.path, rows: result.rows, replayed: result.replayed, seq: response.seq }
+      }).pipe(Effect.uninterruptible)
+
+    const restamp = (serverTimeMs: number) =>
+      Effect.gen(function* () {
+        offsetMs = serverTimeMs - (yield* Clock.currentTimeMillis)
+        yield* sql.withTransaction(
+          Effect.gen(function* () {
+            const [seen] = yield* sql.unsafe<Hlc.ClockState>(
+              "SELECT clock_ms AS ms, clock_counter AS counter FROM synchrotron.replica"
+            )
+            clock = seen!
+            const pending = yield* pendingRows
+            const stamped: Array<RecordRow> = []
+            for (const record of pending) stamped.push({ ...record, hlc: yield* nextHlc })
+            yield* sql.unsafe(
+              "UPDATE synchrotron.records AS r SET hlc = x.hlc FROM jsonb_to_recordset($1::jsonb) AS x(id uuid, hlc text) WHERE r.id = x.id",
+              [JSON.stringify(stamped.map(({ id, hlc }) => ({ id, hlc })))]
+            )
+            yield* sql.unsafe("UPDATE synchrotron.replica SET clock_offset_ms = $1", [offsetMs])
+            yield* settle([], [])
+            yield* sql.unsafe("DELETE FROM synchrotron.later_patches")
+            yield* replay(stamped.map(executable))
+          })
+        )
+        yield* publish({ tables: new Set(app.tables.map((t) => t.name)), records: true, outcomes: [] })
+      }).pipe(Effect.uninterruptible)
+
+    // ---- the inbox -------------------------------------------------------------------------------------------
+
+    const rejectedRow = (id: RecordId) =>
+      Effect.flatMap(
+        sql.unsafe<RecordRow>(
+          "SELECT id, hlc, name, version, args FROM synchrotron.records WHERE id = $1 AND status <> 'pending'",
+          [id]
+        ),
+        ([row]) => (row === undefined ? new RecordNotFound({ id }) : Effect.succeed(row))
+      )
+
+    return {
+      clientId,
+      execute: execute as Replica["execute"],
+      executeAll: (operations) =>
+        Effect.flatMap(
+          Effect.forEach(operations, (operation) =>
+            Effect.map(prepare(operation), ({ encoded }) => ({
+              name: operation.action.name,
+              version: operation.action.version,
+              args: encoded as unknown
+            }))
+          ),
+          (prepared) =>
+            execute(Execution.batchOperation(app, prepared)) as Effect.Effect<
+              Executed<ReadonlyArray<unknown>>,
+              ExecuteError<unknown>
+            >
+        ),
+      request,
+      receive,
+      restamp,
+      pending: Effect.map(pendingRows, (rows) =>
+        rows.map((row) => ({ ...row, args: JSON.parse(row.args) as unknown }))
+      ),
+      pendingCount: Effect.map(
+        sql.unsafe<{ count: number }>(
+          "SELECT count(*)::integer AS count FROM synchrotron.records WHERE status = 'pending'"
+        ),
+        (rows) => rows[0]!.count
+      ),
+      rejected: Effect.map(
+        sql.unsafe<RecordRow & { status: "rejected" | "voided"; error: string; patches: string | null }>(
+          "SELECT * FROM synchrotron.records WHERE status <> 'pending' ORDER BY hlc"
+        ),
+        (rows) =>
+          rows.map(({ status, error, patches, args, ...row }) => ({
+            ...row,
+            args: JSON.parse(args) as unknown,
+            outcome: status,
+            error: JSON.parse(error) as Rejection,
+            patches: JSON.parse(patches ?? "[]") as ReadonlyArray<Patch>
+          }))
+      ),
+      retry: (id) =>
+        Effect.gen(function* () {
+          const row = yield* rejectedRow(id)
+          const decoded = decodeArgs(app, row.name, row.version, JSON.parse(row.args))
+          if (decoded === null) {
+            return yield* new ArgsInvalid({
+              action: row.name,
+              message: `This version of the application cannot run ${row.name} version ${row.version} with the recorded arguments. Update the application, or dismiss the record.`
+            })
+          }
+          return yield* run(row.name, decoded.action, JSON.parse(row.args), decoded.args, id)
+        }),
+      dismiss: (id) =>
+        Effect.gen(function* () {
+          yield* rejectedRow(id)
+          yield* sql.unsafe("DELETE FROM synchrotron.records WHERE id = $1 AND status <> 'pending'", [id])
+          yield* publish({ tables: new Set(), records: true, outcomes: [] })
+        }),
+      changes: Stream.fromPubSub(changes),
+      clockOffsetMs: Effect.sync(() => offsetMs),
+      cursor: Effect.map(
+        sql.unsafe<{ seq: number }>("SELECT seq FROM synchrotron.replica"),
+        (rows) => rows[0]!.seq as Seq
+      )
+    }
+  })
+
+const later = (a: Hlc.ClockState, b: Hlc.ClockState): Hlc.ClockState =>
+  b.ms > a.ms || (b.ms === a.ms && b.counter > a.counter) ? { ms: b.ms, counter: b.counter } : a
+
+const witnessed = (state: Hlc.ClockState, hlc: Hlc.Hlc | null): Hlc.ClockState =>
+  hlc === null ? state : Hlc.witness(state, hlc)
+
+const sameCursors = (a: SyncRequest["cursors"], b: SyncRequest["cursors"]): boolean => {
+  const keys = Object.keys(a) as Array<keyof typeof a>
+  return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key])
+}
+
+const describe = (defect: unknown): string => (defect instanceof Error ? defect.message : String(defect))
+
+/** The action and decoded args of a stored or received record; null when this version of the app cannot run it. */
+const decodeArgs = (
+  app: SyncApp,
+  name: string,
+  version: number,
+  encoded: unknown
+): { readonly action: AnyAction; readonly args: unknown } | null => {
+  const action = Execution.findAction(app, name, version)
+  if (action === undefined) return null
+  const args = Schema.decodeUnknownEither(action.args)(encoded)
+  return Either.isRight(args) ? { action, args: args.right as unknown } : null
+}
+
+/** One statement whose one row counts, per synced table, the scans of this transaction on it and its indexes. */
+const scanStatement = (sql: SqlClient.SqlClient, app: SyncApp) =>
+  Effect.map(
+    sql.unsafe<{ name: string; oids: ReadonlyArray<string> }>(
+      `SELECT n.nspname || '.' || c.relname AS name, array[c.oid::text] || coalesce((SELECT array_agg(i.indexrelid::text) FROM pg_index i WHERE i.indrelid = c.oid), '{}') AS oids
+       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname || '.' || c.relname = ANY ($1::text[])`,
+      [app.tables.map((t) => t.name)]
+    ),
+    (tables) =>
+      tables.length === 0
+        ? "SELECT 1 AS none WHERE true"
+        : `SELECT ${tables.map((t) => `(${t.oids.map((oid) => `pg_stat_get_xact_numscans(${oid})`).join("+")})::integer AS "${t.name.replaceAll('"', '""')}"`).join(", ")}`
+  )
+
+const keepNotices = (sql: SqlClient.SqlClient, response: SyncResponse) =>
+  response.notices.length === 0
+    ? Effect.void
+    : sql.unsafe(
+        `INSERT INTO synchrotron.records (id, hlc, name, version, args, status, error)
+         SELECT x.id, x.hlc, x.name, x.version, x.args, 'voided', x.error
+         FROM jsonb_to_recordset($1::jsonb) AS x(id uuid, hlc text, name text, version integer, args text, error text) ON CONFLICT DO NOTHING`,
+        [
+          JSON.stringify(
+            response.notices.map((n) => ({
+              ...n,
+              args: JSON.stringify(n.args),
+              error: JSON.stringify(n.error)
+            }))
+          )
+        ]
+      )
+
+const keepCursors = (sql: SqlClient.SqlClient, held: SyncRequest["cursors"], response: SyncResponse) =>
+  Effect.gen(function* () {
+    const next = Object.fromEntries(response.audiences.map((audience) => [audience, response.seq]))
+    if (sameCursors(held, next as SyncRequest["cursors"])) return
+    yield* sql.unsafe(
+      `DELETE FROM synchrotron.cursors;INSERT INTO synchrotron.cursors (audience, seq) SELECT audience, ${response.seq} FROM json_array_elements_text(${literal(JSON.stringify(response.audiences))}) AS x(audience);UPDATE synchrotron.replica SET seq = ${response.seq}, clock_ms = ${response.clock.ms}, clock_counter = ${response.clock.counter}`
+    )
+  })
+
+/** Undoes what the record did, executes it again, and compares; the state after is that of the second run. */
+const checkPurity = (
+  sql: SqlClient.SqlClient,
+  name: string,
+  record: Execution.Executable,
+  mode: Execution.Mode
+) =>
+  Effect.gen(function* () {
+    const read = sql.unsafe<{ tbl: string; key: string; before: unknown; after: unknown }>(
+      "SELECT tbl, key, before, after FROM synchrotron.patches WHERE record_id = $1 ORDER BY tbl, key, n",
+      [record.id]
+    )
+    const first = yield* read
+    yield* sql.unsafe(
+      `SELECT synchrotron.put_rows(net.tbl, array_agg(net.key), array_agg(net.before)) FROM (
+         SELECT DISTINCT ON (tbl, key) tbl, key, before FROM synchrotron.patches WHERE record_id = $1 ORDER BY tbl, key, n
+       ) AS net GROUP BY net.tbl`,
+      [record.id]
+    )
+    yield* sql.unsafe(
+      `DELETE FROM synchrotron.patches WHERE record_id = '${record.id}';${Execution.enter(record, mode)}`
+    )
+    const again = yield* Effect.exit(Execution.perform(sql, record))
+    if (Exit.isFailure(again)) {
+      return yield* new Impure({
+        action: name,
+        difference: `the second execution failed: ${Option.match(Cause.failureOption(again.cause), { onNone: () => Cause.pretty(again.cause), onSome: describe })}`
+      })
+    }
+    const second = yield* read
+    const length = Math.max(first.length, second.length)
+    for (let i = 0; i < length; i++) {
+      const [a, b] = [JSON.stringify(first[i] ?? null), JSON.stringify(second[i] ?? null)]
+      if (a !== b) return yield* new Impure({ action: name, difference: `first:  ${a}\nsecond: ${b}` })
+    }
+  })

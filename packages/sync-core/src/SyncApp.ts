@@ -8,7 +8,7 @@ import type { SyncTable } from "./SyncTable.ts"
 export interface Migration {
   /** Unique and unchanging, such as `001_todos`. */
   readonly id: string
-  /** SQL for every replica. */
+  /** SQL for every replica: tables, types, functions. Rows that it inserts do not sync; insert them in `serverSql`. */
   readonly sql: string
   /** SQL for the server alone, run after `sql`: row-level security, grants, indexes. */
   readonly serverSql?: string

@@ -18,4 +18,7 @@ export interface AuthorityService {
   readonly health: Effect.Effect<{ readonly seq: number }, Protocol.Unavailable>
 }
 
-export class Authority extends Context.Tag("@synchrotron/sync-server/Authority")<Authority, AuthorityService>() {}
+export class Authority extends Context.Tag("@synchrotron/sync-server/Authority")<
+  Authority,
+  AuthorityService
+>() {}

@@ -1,0 +1,210 @@
+/**
+ * Executes records on a database, one after the other in one transaction. The same code runs on clients, which
+ * execute as the database's owner, and on the authority, which executes as the principal.
+ *
+ * One round trip leads from a record into the next: it releases the savepoint of the one that ran, sets the next
+ * one, and tells Postgres whose record runs and what time it is there.
+ */
+import { SqlClient, type SqlError } from "@effect/sql"
+import { sha256 } from "@noble/hashes/sha2.js"
+import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js"
+import { Cause, Effect, Exit, Option, Schema } from "effect"
+import type { ActionContext, AnyAction, AnyOperation } from "./Action.ts"
+import { make as makeAction } from "./Action.ts"
+import * as Hlc from "./Hlc.ts"
+import type { RecordId } from "./Ids.ts"
+import type { Principal } from "./Principal.ts"
+import type { Patch } from "./Protocol.ts"
+import { actionKey, type SyncApp } from "./SyncApp.ts"
+import { sessionSettings } from "./sql/capture.ts"
+import { searchPath } from "./sql/determinism.ts"
+import { identifier, literal } from "./sql/text.ts"
+
+/** A record as the executor needs it. */
+export interface Executable {
+  readonly id: RecordId
+  readonly hlc: Hlc.Hlc
+  readonly principal: Principal
+  readonly run: Run
+}
+
+/** How a record gets its effect: by its code with decoded args, or by the patches that it left elsewhere. */
+export type Run =
+  | { readonly _tag: "code"; readonly action: AnyAction; readonly args: unknown }
+  | { readonly _tag: "patches"; readonly patches: ReadonlyArray<Patch> }
+
+/** What the executor sets around a record. A client has no role; the authority's is the principals' role. */
+export interface Mode {
+  readonly role: string | null
+  /** Constraints that are INITIALLY DEFERRED; they are checked at the end of each record. */
+  readonly deferredConstraints: ReadonlyArray<string>
+}
+
+const savepoint = "synchrotron_record"
+
+/** Statements that make what follows part of `record`. */
+export const enter = (record: Executable, mode: Mode): string => {
+  const now = new Date(Hlc.parts(record.hlc).ms).toISOString()
+  // Patches are put back by the engine; only code runs as the principal.
+  const role =
+    mode.role === null ? "" : `SET LOCAL ROLE ${record.run._tag === "code" ? identifier(mode.role) : "NONE"};`
+  return `${role}SELECT set_config('synchrotron.record', '${record.id}', true), set_config('synchrotron.now', '${now}', true), set_config('synchrotron.draws', '', true), set_config('synchrotron.user_id', ${literal(record.principal.userId)}, true), set_config('request.jwt.claims', ${literal(JSON.stringify(record.principal.claims))}, true)`
+}
+
+/** Statements that end a record: what was deferred is checked now, so that a failure is this record's. */
+export const check = (mode: Mode): string =>
+  mode.deferredConstraints.length === 0
+    ? ""
+    : `SET CONSTRAINTS ALL IMMEDIATE;SET CONSTRAINTS ${mode.deferredConstraints.join(", ")} DEFERRED;`
+
+/** Statements that make what follows no part of any record. */
+export const leave = (mode: Mode): string =>
+  `${mode.role === null ? "" : "SET LOCAL ROLE NONE;"}SELECT set_config('synchrotron.record', '', true), set_config('synchrotron.now', '', true)`
+
+/** Fixes what SQL and text forms depend on for this transaction, so that it is the same on every replica. */
+export const prepare = `SET LOCAL search_path = ${searchPath};${Object.entries(sessionSettings)
+  .map(([name, value]) => `SET LOCAL ${name} = ${literal(value)}`)
+  .join(";")}`
+
+/** Runs the business logic or applies the patches of one record that was entered. */
+export const perform = (sql: SqlClient.SqlClient, record: Executable): Effect.Effect<unknown, unknown> =>
+  record.run._tag === "patches"
+    ? sql.unsafe("SELECT synchrotron.apply_patches($1::uuid, $2::jsonb)", [
+        record.id,
+        JSON.stringify(record.run.patches)
+      ])
+    : Effect.suspend(() =>
+        (record.run as Extract<Run, { _tag: "code" }>).action.run({
+          args: (record.run as Extract<Run, { _tag: "code" }>).args,
+          sql,
+          ctx: makeContext(record)
+        })
+      ).pipe(Effect.provideService(SqlClient.SqlClient, sql))
+
+/**
+ * Executes records in the order given, each all-or-nothing in a savepoint, inside the transaction that the caller
+ * holds. Gives one exit per record; a failed record leaves nothing behind. Fails itself only when the database does
+ * (`isInfrastructure`): then the whole transaction must be given up.
+ */
+export const sequence = (
+  sql: SqlClient.SqlClient,
+  records: ReadonlyArray<Executable>,
+  mode: Mode
+): Effect.Effect<ReadonlyArray<Exit.Exit<unknown, unknown>>, SqlError.SqlError> =>
+  Effect.gen(function* () {
+    const exits: Array<Exit.Exit<unknown, unknown>> = []
+    const close = `${check(mode)}RELEASE SAVEPOINT ${savepoint};`
+    const abandon = sql.unsafe(`ROLLBACK TO SAVEPOINT ${savepoint};RELEASE SAVEPOINT ${savepoint}`)
+    // Closing the last record and opening the next share a round trip, so a failure to close shows up here.
+    let open = false
+    const closeAnd = (statements: string) =>
+      open
+        ? sql.unsafe(close + statements).pipe(
+            Effect.catchAll((error) =>
+              isInfrastructure(error)
+                ? Effect.fail(error)
+                : Effect.suspend(() => {
+                    exits[exits.length - 1] = Exit.fail(error)
+                    return Effect.zipRight(abandon, sql.unsafe(statements))
+                  })
+            )
+          )
+        : sql.unsafe(statements)
+    for (const record of records) {
+      yield* closeAnd(`SAVEPOINT ${savepoint};${enter(record, mode)}`)
+      open = true
+      const exit = yield* Effect.exit(perform(sql, record))
+      if (Exit.isFailure(exit)) {
+        if (Cause.isInterrupted(exit.cause)) return yield* Effect.interrupt
+        const failure = Option.getOrNull(Cause.failureOption(exit.cause))
+        if (isSqlError(failure) && isInfrastructure(failure)) return yield* Effect.fail(failure)
+        yield* abandon
+        open = false
+      }
+      exits.push(exit)
+    }
+    if (records.length > 0) yield* closeAnd(leave(mode))
+    return exits
+  })
+
+const isSqlError = (error: unknown): error is SqlError.SqlError =>
+  typeof error === "object" && error !== null && "_tag" in error && error._tag === "SqlError"
+
+/** The SQLSTATE of an SqlError of either driver, if it came from Postgres. */
+export const sqlState = (error: unknown): string | undefined => {
+  const cause = isSqlError(error) ? error.cause : error
+  const code = typeof cause === "object" && cause !== null && "code" in cause ? cause.code : undefined
+  return typeof code === "string" ? code : undefined
+}
+
+/**
+ * Whether an SQL error says nothing about the statement: lost connection (08), rollback for concurrency (40),
+ * resources (53), intervention (57), system (58), internal error (XX), or no answer from Postgres at all.
+ */
+export const isInfrastructure = (error: SqlError.SqlError): boolean => {
+  const state = sqlState(error)
+  return state === undefined || !/^[0-9A-Z]{5}$/.test(state) || /^(08|40|53|57|58|XX)/.test(state)
+}
+
+/** The context of a record: everything in it follows from the record alone. */
+export const makeContext = (record: Pick<Executable, "id" | "hlc" | "principal">): ActionContext => {
+  let draws = 0
+  return {
+    id: record.id,
+    now: new Date(Hlc.parts(record.hlc).ms),
+    uuid: (key) => uuidOf(`${record.id}:uuid:${key}`),
+    random: () => Number.parseInt(digestOf(`${record.id}:random:${draws++}`).slice(0, 13), 16) / 2 ** 52,
+    principal: record.principal
+  }
+}
+
+const digestOf = (text: string): string => bytesToHex(sha256(utf8ToBytes(text)))
+
+/** RFC 9562 version 8: a UUID from the application's own bits, here a SHA-256 digest. */
+export const uuidOf = (text: string): string => {
+  const d = digestOf(text)
+  return `${d.slice(0, 8)}-${d.slice(8, 12)}-8${d.slice(13, 16)}-8${d.slice(17, 20)}-${d.slice(20, 32)}`
+}
+
+const BatchArgs = Schema.Array(
+  Schema.Struct({ name: Schema.String, version: Schema.Int, args: Schema.Unknown })
+)
+
+/** Name of the built-in action that runs several operations as one record. */
+export const batchName = "synchrotron.batch"
+
+/** The batch as an operation: its args hold each operation's name, version and encoded args. */
+export const batchOperation = (
+  app: SyncApp,
+  operations: ReadonlyArray<{ name: string; version: number; args: unknown }>
+): AnyOperation => batchAction(app)(operations)
+
+const batchAction = (app: SyncApp) =>
+  makeAction(batchName, {
+    args: BatchArgs,
+    run: ({ args, sql, ctx }) =>
+      Effect.forEach(args, (operation, i) => {
+        const action = app.actions.get(actionKey(operation.name, operation.version))
+        if (action === undefined)
+          return Effect.fail(new UnknownAction({ name: operation.name, version: operation.version }))
+        return Effect.flatMap(Schema.decodeUnknown(action.args)(operation.args), (decoded) =>
+          action.run({ args: decoded, sql, ctx: { ...ctx, uuid: (key) => ctx.uuid(`${i}:${key}`) } })
+        )
+      })
+  })
+
+/** No action of this name and version is defined here. Update the application, or keep the old version defined. */
+export class UnknownAction extends Schema.TaggedError<UnknownAction>()("UnknownAction", {
+  name: Schema.String,
+  version: Schema.Number
+}) {
+  override get message() {
+    return `The action ${actionKey(this.name, this.version)} is not defined in this version of the application.`
+  }
+}
+
+/** Finds the action of a record, the built-in batch included. */
+export const findAction = (app: SyncApp, name: string, version: number): AnyAction | undefined =>
+  name === batchName && version === 1
+    ? batchAction(app).definition
+    : app.actions.get(actionKey(name, version))

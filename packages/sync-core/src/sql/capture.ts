@@ -1,0 +1,121 @@
+/**
+ * SQL that is generated for one synced table: its capture triggers and the statements of `synchrotron.tables`.
+ * `read_sql` gives present rows of $1 (keys) in the audiences $2; the authority runs it as the principal. `visible_sql`
+ * gives the positions of the images $1 (a JSON array) that are in the audiences $2; the authority adds the policies to it.
+ */
+import type { TableShape } from "./inspect.ts"
+import { identifier, literal } from "./text.ts"
+
+/** What a write outside of any record means here: refused on a client, an external record on the server. */
+export type Side = "client" | "server"
+
+/** Drops and creates everything of one table. Cheap enough to run at each change of the application. */
+export const tableSql = (shape: TableShape, side: Side): string => {
+  const table = `${identifier(shape.schema)}.${identifier(shape.name)}`
+  const columns = shape.columns.filter((c) => !c.generated)
+  const name = literal(shape.fullName)
+  const stored = new Set(columns.map((c) => c.name))
+  const keyTypes = new Map(shape.columns.map((c) => [c.name, c.type]))
+  const image = (row: string) =>
+    imageOf(
+      columns.map((c) => c.name),
+      row
+    )
+  const key = (row: string) =>
+    `jsonb_build_array(${shape.keyColumns.map((c) => `${row}.${identifier(c)}::text`).join(", ")})::text`
+  const keyMatches = shape.keyColumns
+    .map((c, i) => `t.${identifier(c)} = ((x.key::jsonb) ->> ${i})::${keyTypes.get(c)}`)
+    .join(" AND ")
+  const columnList = columns.map((c) => identifier(c.name)).join(", ")
+  const values = columns.map((c) => `(x.image ->> ${literal(c.name)})::${c.type}`).join(", ")
+  const typedRow = columns
+    .map((c) => `(x.image ->> ${literal(c.name)})::${c.type} AS ${identifier(c.name)}`)
+    .join(", ")
+  const firstKey = identifier(shape.keyColumns.find((c) => stored.has(c)) ?? shape.keyColumns[0]!)
+  const statements = {
+    get_sql: `SELECT ${image("t")} FROM ${table} AS t, (SELECT $1::text AS key) AS x WHERE ${keyMatches}`,
+    diff_sql: `SELECT array_agg(x.key), array_agg(x.image) FROM unnest($1::text[], $2::jsonb[]) AS x(key, image)
+      LEFT JOIN ${table} AS t ON ${keyMatches}
+      WHERE (CASE WHEN t.${firstKey} IS NOT NULL THEN ${image("t")} END) IS DISTINCT FROM x.image`,
+    delete_sql: `DELETE FROM ${table} AS t USING unnest($1::text[]) AS x(key) WHERE ${keyMatches}`,
+    insert_sql: `INSERT INTO ${table} (${columnList}) SELECT ${values} FROM unnest($1::jsonb[]) AS x(image) WHERE x.image IS NOT NULL`,
+    read_sql: `SELECT x.key, ${image("t")} AS image FROM unnest($1::text[]) AS x(key) JOIN ${table} AS t ON ${keyMatches}
+      WHERE (SELECT ${shape.audience} FROM (SELECT t.*) AS ${identifier(shape.name)}) = ANY ($2::text[])`,
+    visible_sql: `SELECT x.position::integer AS position FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY AS x(image, position), LATERAL (SELECT ${typedRow}) AS ${identifier(shape.name)}
+      WHERE (${shape.audience}) = ANY ($2::text[])`,
+    all_sql: `SELECT array_agg(${key("t")}), array_agg(${image("t")}) FROM ${table} AS t`,
+    purge_sql: `SELECT array_agg(${key("t")}) FROM ${table} AS t WHERE (SELECT ${shape.audience} FROM (SELECT t.*) AS ${identifier(shape.name)}) = ANY ($1::text[])`,
+    audience_sql: `SELECT array_agg((SELECT ${shape.audience} FROM (SELECT ${typedRow}) AS ${identifier(shape.name)} WHERE x.image IS NOT NULL) ORDER BY x.position)
+      FROM unnest($1::jsonb[]) WITH ORDINALITY AS x(image, position)`
+  }
+  const capture = `synchrotron.${identifier(`capture ${shape.fullName}`)}`
+  const truncate = `synchrotron.${identifier(`truncate ${shape.fullName}`)}`
+  const record = `coalesce(nullif(current_setting('synchrotron.record', true), '')::uuid, synchrotron.outside_record(${name}))`
+  const insert = "INSERT INTO synchrotron.patches (record_id, tbl, key, before, after)"
+  return `
+INSERT INTO synchrotron.tables (name, ${Object.keys(statements).join(", ")})
+VALUES (${name}, ${Object.values(statements).map(literal).join(", ")})
+ON CONFLICT (name) DO UPDATE SET ${Object.keys(statements)
+    .map((c) => `${c} = excluded.${c}`)
+    .join(", ")};
+
+CREATE OR REPLACE FUNCTION ${capture}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER${settings(side)} AS $capture$
+BEGIN
+  IF TG_OP = 'INSERT' THEN
+    ${insert} VALUES (${record}, ${name}, ${key("NEW")}, NULL, ${image("NEW")});
+  ELSIF TG_OP = 'DELETE' THEN
+    ${insert} VALUES (${record}, ${name}, ${key("OLD")}, ${image("OLD")}, NULL);
+  ELSIF ${shape.keyColumns.map((c) => `OLD.${identifier(c)}::text = NEW.${identifier(c)}::text`).join(" AND ")} THEN
+    ${insert} VALUES (${record}, ${name}, ${key("NEW")}, ${image("OLD")}, ${image("NEW")});
+  ELSE
+    ${insert} VALUES (${record}, ${name}, ${key("OLD")}, ${image("OLD")}, NULL), (${record}, ${name}, ${key("NEW")}, NULL, ${image("NEW")});
+  END IF;
+  RETURN NULL;
+END $capture$;
+
+CREATE OR REPLACE FUNCTION ${truncate}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER${settings(side)} AS $capture$
+BEGIN
+  ${insert} SELECT ${record}, ${name}, ${key("t")}, ${image("t")}, NULL FROM ${table} AS t;
+  RETURN NULL;
+END $capture$;
+
+-- "!" sorts before letters: patches are taken before any trigger of the application can write again.
+DROP TRIGGER IF EXISTS "!synchrotron_before" ON ${table};
+DROP TRIGGER IF EXISTS "!synchrotron_change" ON ${table};
+DROP TRIGGER IF EXISTS "!synchrotron_update" ON ${table};
+DROP TRIGGER IF EXISTS "!synchrotron_truncate" ON ${table};
+CREATE TRIGGER "!synchrotron_before" BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ${table}
+  FOR EACH STATEMENT WHEN (coalesce(current_setting('synchrotron.record', true), '') = '') EXECUTE FUNCTION synchrotron.outside_record_trigger();
+CREATE TRIGGER "!synchrotron_change" AFTER INSERT OR DELETE ON ${table} FOR EACH ROW EXECUTE FUNCTION ${capture}();
+CREATE TRIGGER "!synchrotron_update" AFTER UPDATE ON ${table} FOR EACH ROW WHEN (OLD *<> NEW) EXECUTE FUNCTION ${capture}();
+CREATE TRIGGER "!synchrotron_truncate" BEFORE TRUNCATE ON ${table} FOR EACH STATEMENT EXECUTE FUNCTION ${truncate}();
+`
+}
+
+/** What text forms depend on: settings of a client's one session, and of each of the engine's transactions elsewhere. */
+export const sessionSettings = {
+  timezone: "UTC",
+  datestyle: "ISO, MDY",
+  intervalstyle: "postgres",
+  extra_float_digits: "1",
+  bytea_output: "hex"
+} as const
+
+/** The same as a clause of CREATE FUNCTION, for the server, where any session may fire a trigger. */
+export const sessionSettingsSql = Object.entries(sessionSettings)
+  .map(([name, value]) => ` SET ${name} = ${literal(value)}`)
+  .join("")
+
+// On the server the functions run as their owner, so nobody's search_path may choose what they call.
+const settings = (side: Side): string =>
+  side === "client" ? "" : `${sessionSettingsSql} SET search_path = pg_catalog, pg_temp`
+
+// A function takes at most 100 arguments, so wide rows are joined from several objects.
+const imageOf = (columns: ReadonlyArray<string>, row: string): string => {
+  const objects: Array<string> = []
+  for (let i = 0; i < columns.length; i += 40) {
+    const pairs = columns.slice(i, i + 40).map((c) => `${literal(c)}, ${row}.${identifier(c)}::text`)
+    objects.push(`jsonb_build_object(${pairs.join(", ")})`)
+  }
+  return objects.join(" || ")
+}

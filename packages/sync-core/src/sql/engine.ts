@@ -1,0 +1,121 @@
+/** The schema `synchrotron` as every replica has it: what is captured, and the set-based ways to put rows back. */
+
+export const engineSql = `
+CREATE SCHEMA IF NOT EXISTS synchrotron;
+
+CREATE TABLE IF NOT EXISTS synchrotron.migrations (
+  id text PRIMARY KEY,
+  position integer NOT NULL,
+  hash text NOT NULL
+);
+
+-- What was installed last, so that an unchanged start does nothing.
+CREATE TABLE IF NOT EXISTS synchrotron.installed (
+  singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+  hash text NOT NULL
+);
+
+-- The synced tables, each with its generated statements ($1: keys as text[], $2: images as jsonb[]).
+CREATE TABLE IF NOT EXISTS synchrotron.tables (
+  name text COLLATE "C" PRIMARY KEY,
+  get_sql text NOT NULL,
+  diff_sql text NOT NULL,
+  delete_sql text NOT NULL,
+  insert_sql text NOT NULL,
+  read_sql text NOT NULL,
+  visible_sql text NOT NULL,
+  all_sql text NOT NULL,
+  purge_sql text NOT NULL,
+  audience_sql text NOT NULL
+);
+
+-- What records did, in the order in which they did it: n grows along the order of execution.
+CREATE TABLE IF NOT EXISTS synchrotron.patches (
+  n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  record_id uuid NOT NULL,
+  tbl text COLLATE "C" NOT NULL,
+  key text COLLATE "C" NOT NULL,
+  before jsonb,
+  after jsonb
+);
+CREATE INDEX IF NOT EXISTS patches_record ON synchrotron.patches (record_id);
+
+-- The user on whose behalf the current record or query runs; policies read it.
+CREATE OR REPLACE FUNCTION synchrotron.user_id() RETURNS text LANGUAGE sql STABLE AS $$
+  SELECT nullif(current_setting('synchrotron.user_id', true), '')
+$$;
+
+-- Makes rows be exactly what their images say (NULL: absent), and returns how many were different. Costs one join
+-- for all keys and writes only what differs. Triggers, cascades and foreign keys stay off: images hold their effects.
+-- Rows are removed before others are added, so that values may swap under a unique constraint.
+CREATE OR REPLACE FUNCTION synchrotron.put_rows(tbl text, keys text[], images jsonb[]) RETURNS integer LANGUAGE plpgsql AS $$
+DECLARE
+  t synchrotron.tables;
+  changed_keys text[];
+  changed_images jsonb[];
+BEGIN
+  SELECT * INTO t FROM synchrotron.tables AS known WHERE known.name = tbl;
+  IF NOT FOUND THEN RAISE EXCEPTION 'synchrotron: % is not a synced table', tbl USING ERRCODE = '42P01'; END IF;
+  EXECUTE t.diff_sql INTO changed_keys, changed_images USING keys, images;
+  IF changed_keys IS NULL THEN RETURN 0; END IF;
+  PERFORM set_config('session_replication_role', 'replica', true);
+  EXECUTE t.delete_sql USING changed_keys;
+  EXECUTE t.insert_sql USING changed_images;
+  PERFORM set_config('session_replication_role', 'origin', true);
+  RETURN cardinality(changed_keys);
+END $$;
+
+-- Does what a record did elsewhere, on the state that is here: an insert puts the row, a delete removes it, an update
+-- sets the columns that it changed and leaves a row alone that is not there. Journals what it really changed.
+CREATE OR REPLACE FUNCTION synchrotron.apply_patches(record uuid, patches jsonb) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  p record;
+  get_sql text;
+  present jsonb;
+  target jsonb;
+BEGIN
+  FOR p IN SELECT x.* FROM jsonb_to_recordset(patches) AS x("table" text, key text, before jsonb, after jsonb) LOOP
+    SELECT known.get_sql INTO STRICT get_sql FROM synchrotron.tables AS known WHERE known.name = p."table";
+    EXECUTE get_sql INTO present USING p.key;
+    IF p.after IS NULL OR p.before IS NULL THEN target := p.after;
+    ELSIF present IS NULL THEN CONTINUE;
+    ELSE
+      SELECT present || coalesce(jsonb_object_agg(c.key, c.value), '{}') INTO target
+      FROM jsonb_each(p.after) AS c WHERE c.value IS DISTINCT FROM p.before -> c.key;
+    END IF;
+    CONTINUE WHEN target IS NOT DISTINCT FROM present;
+    PERFORM synchrotron.put_rows(p."table", ARRAY[p.key], ARRAY[target]);
+    INSERT INTO synchrotron.patches (record_id, tbl, key, before, after)
+    VALUES (record, p."table", p.key, present, target);
+  END LOOP;
+END $$;
+
+-- Removes the rows whose audience is among those given.
+CREATE OR REPLACE FUNCTION synchrotron.purge(audiences text[]) RETURNS TABLE (tbl text, changed integer) LANGUAGE plpgsql AS $$
+DECLARE
+  t synchrotron.tables;
+  keys text[];
+BEGIN
+  FOR t IN SELECT * FROM synchrotron.tables LOOP
+    EXECUTE t.purge_sql INTO keys USING audiences;
+    CONTINUE WHEN keys IS NULL;
+    tbl := t.name;
+    changed := synchrotron.put_rows(t.name, keys, array_fill(NULL::jsonb, ARRAY[cardinality(keys)]));
+    RETURN NEXT;
+  END LOOP;
+END $$;
+
+-- Digest of the net effect of records' patches: equal on two replicas exactly when they left the same rows behind.
+CREATE OR REPLACE FUNCTION synchrotron.digests(records uuid[]) RETURNS TABLE (record_id uuid, digest text) LANGUAGE sql STABLE AS $$
+  SELECT net.record_id, md5(string_agg(net.tbl || ' ' || net.key || ' ' || coalesce(net.after::text, '-'), E'\\n' ORDER BY net.tbl, net.key))
+  FROM (
+    SELECT p.record_id, p.tbl, p.key,
+      (array_agg(p.before ORDER BY p.n))[1] AS before, (array_agg(p.after ORDER BY p.n DESC))[1] AS after
+    FROM synchrotron.patches AS p
+    WHERE p.record_id = ANY (records)
+    GROUP BY p.record_id, p.tbl, p.key
+  ) AS net
+  WHERE net.before IS DISTINCT FROM net.after
+  GROUP BY net.record_id
+$$;
+`

@@ -1,0 +1,120 @@
+/** The authority over any `SqlClient`: PGlite in the process, or Postgres 15 and newer. */
+import { SqlClient, type SqlError } from "@effect/sql"
+import {
+  type DatabaseTooNew,
+  Execution,
+  Hlc,
+  literal,
+  type MigrationChanged,
+  Protocol,
+  type SyncApp,
+  type TablesUnsupported
+} from "@synchrotron/sync-core"
+import { Effect, Layer, Schedule } from "effect"
+import { Authority } from "../Authority.ts"
+import { judge } from "./judge.ts"
+import { pull } from "./pull.ts"
+import { type AuthoritySetupError, setup } from "./setup.ts"
+
+export { AuthoritySetupError } from "./setup.ts"
+
+export interface AuthorityOptions {
+  readonly app: SyncApp.SyncApp
+  /** Database role as which records are executed and rows are read; made if it is missing. */
+  readonly role: string
+  /** How far back in time a late arrival may be placed: milliseconds, 7 days unless given. */
+  readonly reorderWindowMs?: number | undefined
+  /** How many canonical records a late arrival may go before: 10,000 unless given. */
+  readonly reorderWindowRecords?: number | undefined
+  /** How far a record may be stamped ahead of this server's clock: milliseconds, 5 minutes unless given. */
+  readonly driftMsMax?: number | undefined
+}
+
+export const reorderWindowMsDefault = 7 * 24 * 60 * 60_000
+export const reorderWindowRecordsDefault = 10_000
+
+/** How often a transaction is tried again that lost to a concurrent one, and how long it waits at first. */
+const conflictRetriesMax = 6
+const conflictRetries = Schedule.intersect(
+  Schedule.recurs(conflictRetriesMax),
+  Schedule.jittered(Schedule.exponential("5 millis"))
+)
+
+export const layer = (
+  options: AuthorityOptions
+): Layer.Layer<
+  Authority,
+  TablesUnsupported | DatabaseTooNew | MigrationChanged | AuthoritySetupError | SqlError.SqlError,
+  SqlClient.SqlClient
+> =>
+  Layer.effect(
+    Authority,
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const { app } = options
+      const prepared = yield* setup(sql, app, options.role)
+      const judging = {
+        app,
+        driftMsMax: options.driftMsMax ?? Hlc.driftMsMaxDefault,
+        reorderWindowMs: options.reorderWindowMs ?? reorderWindowMsDefault,
+        reorderWindowRecords: options.reorderWindowRecords ?? reorderWindowRecordsDefault
+      }
+      return {
+        sync: Effect.fn("Authority.sync")(
+          function* (principal, request) {
+            yield* checkVersions(app, request)
+            if (request.records.length > 0)
+              yield* judge(sql, prepared, judging, principal, request).pipe(retryConflicts)
+            const response = yield* pull(sql, prepared, app, principal, request)
+            if (response !== "unknown client") return response
+            yield* sql.unsafe(
+              `INSERT INTO synchrotron.clients (client_id, user_id) VALUES ('${request.clientId}', ${literal(principal.userId)}) ON CONFLICT DO NOTHING`
+            )
+            const again = yield* pull(sql, prepared, app, principal, request)
+            return again === "unknown client"
+              ? yield* Effect.dieMessage("a client that was just noted is unknown")
+              : again
+          },
+          Effect.tapErrorTag("SqlError", (error) =>
+            Effect.logError("The authority's database failed", error)
+          ),
+          Effect.catchTag(
+            "SqlError",
+            () =>
+              new Protocol.Unavailable({
+                message: "The server's database does not answer. Nothing is lost; the client tries again."
+              })
+          )
+        ),
+        health: Effect.map(sql.unsafe<{ seq: number }>("SELECT seq FROM synchrotron.realm"), (rows) => ({
+          seq: rows[0]!.seq
+        })).pipe(
+          Effect.mapError(
+            () => new Protocol.Unavailable({ message: "The server's database does not answer." })
+          )
+        )
+      }
+    })
+  )
+
+const retryConflicts = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
+  Effect.retry(effect, {
+    schedule: conflictRetries,
+    while: (error) => /^40/.test(Execution.sqlState(error) ?? "")
+  })
+
+const checkVersions = (app: SyncApp.SyncApp, request: Protocol.SyncRequest) => {
+  const pairs = [
+    ["protocol", String(Protocol.protocolVersion), String(request.protocol)],
+    ["application", app.name, request.app],
+    ["schema", app.schemaHash, request.schema]
+  ] as const
+  const different = pairs.find(([, expected, actual]) => expected !== actual)
+  return different === undefined
+    ? Effect.void
+    : new Protocol.SchemaMismatch({
+        message: `The server has ${different[0]} ${different[1]}, the client ${different[2]}. Update the older of the two; pending records are kept until then.`,
+        expected: different[1],
+        actual: different[2]
+      })
+}

@@ -1,0 +1,370 @@
+/**
+ * The first half of a sync: gives every record of a request its verdict, in the transaction that gives it its effect.
+ *
+ *     lock ─► known? ─► place ─► take back what comes later ─► execute in HLC order ─► publish the commit
+ */
+import type { SqlClient, SqlError } from "@effect/sql"
+import {
+  type ClientId,
+  Execution,
+  Hlc,
+  literal,
+  type Principal,
+  Protocol,
+  type RecordId,
+  SyncApp
+} from "@synchrotron/sync-core"
+import { Clock, Effect, Either, Exit, Schema } from "effect"
+import { isAfter, place } from "./place.ts"
+import { rejectionOf } from "./rejection.ts"
+import { realmLock } from "./schema.ts"
+import type { Setup } from "./setup.ts"
+
+export interface JudgeOptions {
+  readonly app: SyncApp.SyncApp
+  readonly driftMsMax: number
+  readonly reorderWindowMs: number
+  readonly reorderWindowRecords: number
+}
+
+type Rejection = typeof Protocol.Rejection.Type
+
+/** A record on its way through a commit; `fresh` ones get a verdict, the others were canonical before. */
+interface Candidate extends Execution.Executable {
+  readonly fresh: Fresh | null
+  readonly external: boolean
+}
+
+interface Fresh {
+  readonly id: RecordId
+  readonly name: string
+  readonly version: number
+  readonly args: unknown
+  readonly digest: string | null
+  readonly content: string
+  readonly hlc: Hlc.Hlc
+}
+
+interface CanonicalRow {
+  readonly id: RecordId
+  readonly hlc: Hlc.Hlc
+  readonly user_id: string
+  readonly claims: string
+  readonly name: string
+  readonly version: number
+  readonly args: string
+}
+
+export const externalName = "synchrotron.external"
+
+/** Refuses, executes and commits. The verdicts themselves are read back with the changes. */
+export const judge = (
+  sql: SqlClient.SqlClient,
+  setup: Setup,
+  options: JudgeOptions,
+  principal: Principal,
+  request: Protocol.SyncRequest
+): Effect.Effect<void, Protocol.ClockDrift | Protocol.ClientMismatch | SqlError.SqlError> =>
+  sql.withTransaction(
+    Effect.gen(function* () {
+      const nowMs = yield* Clock.currentTimeMillis
+      const ids = `SELECT x::uuid FROM json_array_elements_text(${literal(JSON.stringify(request.records.map((r) => r.id)))}) AS x`
+      const results = (yield* sql.unsafe(
+        `${Execution.prepare};SELECT pg_advisory_xact_lock(${realmLock});
+         INSERT INTO synchrotron.clients (client_id, user_id) VALUES ('${request.clientId}', ${literal(principal.userId)}) ON CONFLICT DO NOTHING;
+         SELECT clock_ms, clock_counter, floor_ms, floor_counter, (SELECT user_id FROM synchrotron.clients WHERE client_id = '${request.clientId}') AS owner,
+           (SELECT max(hlc) FROM synchrotron.records WHERE client_id = '${request.clientId}') AS last FROM synchrotron.realm;
+         SELECT id FROM synchrotron.records WHERE id IN (${ids}) UNION ALL SELECT id FROM synchrotron.dead_letters WHERE id IN (${ids})`
+      )) as unknown as ReadonlyArray<ReadonlyArray<unknown>>
+      const realm = results.at(-2)![0] as RealmRow
+      const known = results.at(-1) as ReadonlyArray<{ readonly id: RecordId }>
+      if (realm.owner !== principal.userId) return yield* clientMismatch
+      const knownIds = new Set(known.map((row) => row.id))
+      const fresh = request.records
+        .filter((record) => !knownIds.has(record.id))
+        .sort((a, b) => Hlc.compare(a.hlc, b.hlc))
+      if (fresh.length === 0) return
+      for (const record of fresh) {
+        if (Either.isLeft(Hlc.checkDrift(record.hlc, nowMs, options.driftMsMax))) {
+          return yield* new Protocol.ClockDrift({
+            message: `The record ${record.id} is stamped ${Hlc.parts(record.hlc).ms - nowMs} ms in the future. Set the device's clock; the client stamps its pending records again.`,
+            serverTimeMs: nowMs
+          })
+        }
+      }
+      const top: Hlc.ClockState = { ms: realm.clock_ms, counter: realm.clock_counter }
+      const placed = place(fresh, request.clientId, {
+        floor: yield* windowFloor(sql, options, fresh[0]!.hlc, realm, nowMs),
+        last: realm.last === null ? null : Hlc.parts(realm.last)
+      })
+      const rejections = new Map<RecordId, Rejection>()
+      const candidates = placed.flatMap((record) =>
+        candidateOf(options.app, principal, record, request.clientId, rejections)
+      )
+      const crossed = yield* crossedBy(sql, options.app, placed[0]!.hlc, top)
+      const { voided } = yield* execute(sql, setup, crossed, candidates, rejections)
+      yield* conclude(
+        sql,
+        principal,
+        request.clientId,
+        placed.map((r) => freshOf(r, request.clientId)),
+        rejections,
+        voided,
+        crossed.length > 0
+      )
+    })
+  )
+
+interface RealmRow {
+  readonly clock_ms: number
+  readonly clock_counter: number
+  readonly floor_ms: number
+  readonly floor_counter: number
+  readonly owner: string
+  readonly last: Hlc.Hlc | null
+}
+
+export const clientMismatch = new Protocol.ClientMismatch({
+  message:
+    "This client id belongs to another user. Open a local database of this user's own; the other one is untouched."
+})
+
+/** The oldest place that is open: by the window's time, by its count of records, and by the last migration. */
+const windowFloor = (
+  sql: SqlClient.SqlClient,
+  options: JudgeOptions,
+  oldest: Hlc.Hlc,
+  realm: RealmRow,
+  nowMs: number
+) =>
+  Effect.gen(function* () {
+    const floors: Array<Hlc.ClockState> = [
+      { ms: nowMs - options.reorderWindowMs, counter: 0 },
+      { ms: realm.floor_ms, counter: realm.floor_counter }
+    ]
+    if (!isAfter(Hlc.parts(oldest), { ms: realm.clock_ms, counter: realm.clock_counter })) {
+      const [row] = yield* sql.unsafe<{ hlc: Hlc.Hlc }>(
+        `SELECT hlc FROM synchrotron.records ORDER BY hlc DESC OFFSET ${options.reorderWindowRecords} LIMIT 1`
+      )
+      if (row !== undefined) floors.push(Hlc.parts(row.hlc))
+    }
+    return floors.reduce((a, b) => (isAfter(b, a) ? b : a))
+  })
+
+/** What two uses of one id must share to be the same record. */
+export const contentOf = (
+  clientId: ClientId,
+  record: Pick<Protocol.PendingRecord, "name" | "version" | "args">
+): string => JSON.stringify([clientId, record.name, record.version, record.args])
+
+const freshOf = (record: Protocol.PendingRecord, clientId: ClientId): Fresh => ({
+  ...record,
+  content: contentOf(clientId, record)
+})
+
+/** A record that can be executed, or a rejection at once. */
+const candidateOf = (
+  app: SyncApp.SyncApp,
+  principal: Principal,
+  record: Protocol.PendingRecord,
+  clientId: ClientId,
+  rejections: Map<RecordId, Rejection>
+): ReadonlyArray<Candidate> => {
+  const action = Execution.findAction(app, record.name, record.version)
+  if (action === undefined) {
+    rejections.set(record.id, {
+      class: "unknown_action",
+      message: `The server does not know the action ${SyncApp.actionKey(record.name, record.version)}.`
+    })
+    return []
+  }
+  if (JSON.stringify(record.args ?? null).length > Protocol.limits.argsBytesMax) {
+    rejections.set(record.id, {
+      class: "invalid",
+      message: `The arguments are larger than ${Protocol.limits.argsBytesMax} bytes.`
+    })
+    return []
+  }
+  const args = Schema.decodeUnknownEither(action.args)(record.args)
+  if (Either.isLeft(args)) {
+    rejections.set(record.id, { class: "invalid", message: args.left.message })
+    return []
+  }
+  return [
+    {
+      id: record.id,
+      hlc: record.hlc,
+      principal,
+      run: { _tag: "code", action, args: args.right as unknown },
+      fresh: freshOf(record, clientId),
+      external: false
+    }
+  ]
+}
+
+/** Takes canonical records after `hlc` back, set-based, and returns them as candidates in their order. */
+const crossedBy = (sql: SqlClient.SqlClient, app: SyncApp.SyncApp, hlc: Hlc.Hlc, top: Hlc.ClockState) =>
+  Effect.gen(function* () {
+    if (isAfter(Hlc.parts(hlc), top)) return []
+    const rows = yield* sql.unsafe<CanonicalRow>(
+      "SELECT id, hlc, user_id, claims, name, version, args FROM synchrotron.records WHERE hlc > $1 AND status <> 'voided' ORDER BY hlc",
+      [hlc]
+    )
+    if (rows.length === 0) return []
+    yield* sql.unsafe(
+      `WITH taken AS (DELETE FROM synchrotron.patches AS p USING synchrotron.records AS r WHERE r.id = p.record_id AND r.hlc > $1 RETURNING p.*)
+       INSERT INTO synchrotron.undone SELECT n, record_id, tbl, key, before, after FROM taken`,
+      [hlc]
+    )
+    yield* sql.unsafe(
+      `SELECT synchrotron.put_rows(net.tbl, array_agg(net.key), array_agg(net.before))
+       FROM (SELECT DISTINCT ON (tbl, key) tbl, key, before FROM synchrotron.undone ORDER BY tbl, key, n) AS net GROUP BY net.tbl`
+    )
+    const unknown = rows.filter(
+      (row) => row.name !== externalName && Execution.findAction(app, row.name, row.version) === undefined
+    )
+    const patchesById =
+      unknown.length === 0
+        ? new Map()
+        : yield* undonePatches(
+            sql,
+            unknown.map((row) => row.id)
+          )
+    return rows.map((row): Candidate => {
+      const principal: Principal = {
+        userId: row.user_id,
+        claims: JSON.parse(row.claims) as Principal["claims"]
+      }
+      const action = row.name === externalName ? undefined : Execution.findAction(app, row.name, row.version)
+      const external = row.name === externalName
+      const run: Execution.Run =
+        action === undefined
+          ? {
+              _tag: "patches",
+              patches: external
+                ? (JSON.parse(row.args) as Array<Protocol.Patch>)
+                : (patchesById.get(row.id) ?? [])
+            }
+          : {
+              _tag: "code",
+              action,
+              args: Schema.decodeUnknownSync(action.args)(JSON.parse(row.args)) as unknown
+            }
+      return { id: row.id, hlc: row.hlc, principal, run, fresh: null, external }
+    })
+  })
+
+const undonePatches = (sql: SqlClient.SqlClient, ids: ReadonlyArray<RecordId>) =>
+  Effect.map(
+    sql.unsafe<{ record_id: RecordId; patches: ReadonlyArray<Protocol.Patch> }>(
+      `SELECT record_id, json_agg(json_build_object('table', tbl, 'key', key, 'before', before, 'after', after) ORDER BY n) AS patches
+       FROM synchrotron.undone WHERE record_id = ANY ($1::uuid[]) GROUP BY record_id`,
+      [ids]
+    ),
+    (rows) => new Map(rows.map((row) => [row.record_id, row.patches]))
+  )
+
+/**
+ * Executes everything from the late arrival on. A write that was made directly on the server has happened and cannot
+ * be refused any more, so when it no longer fits, the new records before it are refused and the rest is tried again.
+ */
+const execute = (
+  sql: SqlClient.SqlClient,
+  setup: Setup,
+  crossed: ReadonlyArray<Candidate>,
+  fresh: ReadonlyArray<Candidate>,
+  rejections: Map<RecordId, Rejection>
+): Effect.Effect<{ readonly voided: ReadonlyMap<RecordId, Rejection> }, SqlError.SqlError> =>
+  Effect.gen(function* () {
+    const guarded = crossed.some((record) => record.external)
+    let admitted = fresh
+    while (true) {
+      const order = [...crossed, ...admitted].sort((a, b) => Hlc.compare(a.hlc, b.hlc))
+      if (guarded) yield* sql.unsafe("SAVEPOINT synchrotron_attempt")
+      const exits = yield* Execution.sequence(sql, order, setup.mode)
+      const broken = order.find((record, i) => record.external && Exit.isFailure(exits[i]!))
+      const blamed = broken === undefined ? [] : admitted.filter((record) => record.hlc < broken.hlc)
+      if (blamed.length === 0) {
+        const voided = new Map<RecordId, Rejection>()
+        for (const [i, record] of order.entries()) {
+          const exit = exits[i]!
+          if (Exit.isSuccess(exit)) continue
+          if (record.fresh === null) voided.set(record.id, rejectionOf(exit.cause))
+          else rejections.set(record.id, rejectionOf(exit.cause))
+        }
+        return { voided }
+      }
+      yield* sql.unsafe("ROLLBACK TO SAVEPOINT synchrotron_attempt;RELEASE SAVEPOINT synchrotron_attempt")
+      for (const record of blamed) {
+        rejections.set(record.id, {
+          class: "conflict",
+          message: "A write made directly on the server came later and cannot be done after this action."
+        })
+      }
+      const blamedIds = new Set(blamed.map((record) => record.id))
+      admitted = admitted.filter((record) => !blamedIds.has(record.id))
+    }
+  })
+
+/** Writes the verdicts and ends the commit. At most four round trips, whatever the number of records. */
+const conclude = (
+  sql: SqlClient.SqlClient,
+  principal: Principal,
+  clientId: ClientId,
+  placed: ReadonlyArray<Fresh>,
+  rejections: ReadonlyMap<RecordId, Rejection>,
+  voided: ReadonlyMap<RecordId, Rejection>,
+  replayed: boolean
+) =>
+  Effect.gen(function* () {
+    const accepted = placed.filter((record) => !rejections.has(record.id))
+    const common = {
+      client_id: clientId,
+      user_id: principal.userId,
+      claims: JSON.stringify(principal.claims)
+    }
+    const row = (record: Fresh) => ({
+      ...common,
+      id: record.id,
+      hlc: record.hlc,
+      name: record.name,
+      version: record.version,
+      args: JSON.stringify(record.args ?? null),
+      content: record.content,
+      digest: record.digest
+    })
+    const dead = placed.flatMap((record) => {
+      const error = rejections.get(record.id)
+      return error === undefined ? [] : [{ ...row(record), error: JSON.stringify(error) }]
+    })
+    if (dead.length > 0) {
+      yield* sql.unsafe(
+        `INSERT INTO synchrotron.dead_letters (id, hlc, client_id, user_id, claims, name, version, args, content, error)
+         SELECT id, hlc, client_id, user_id, claims, name, version, args, md5(content), error FROM jsonb_to_recordset($1::jsonb)
+         AS x(id uuid, hlc text, client_id uuid, user_id text, claims text, name text, version integer, args text, content text, error text)`,
+        [JSON.stringify(dead)]
+      )
+    }
+    if (accepted.length === 0 && !replayed) return
+    const top = Hlc.parts(accepted.at(-1)?.hlc ?? placed[0]!.hlc)
+    const [published] = yield* sql.unsafe<{ seq: number }>(
+      "SELECT synchrotron.publish($1::bigint, $2::integer) AS seq",
+      [accepted.length === 0 ? 0 : top.ms, top.counter]
+    )
+    if (voided.size > 0) {
+      yield* sql.unsafe(
+        `UPDATE synchrotron.records AS r SET status = 'voided', error = v.error, seq = ${published!.seq}
+         FROM jsonb_to_recordset($1::jsonb) AS v(id uuid, error text) WHERE r.id = v.id`,
+        [JSON.stringify([...voided].map(([id, error]) => ({ id, error: JSON.stringify(error) })))]
+      )
+    }
+    yield* sql.unsafe(
+      `INSERT INTO synchrotron.records (id, hlc, client_id, user_id, claims, name, version, args, content, status, seq)
+       SELECT x.id, x.hlc, x.client_id, x.user_id, x.claims, x.name, x.version, x.args, md5(x.content),
+         CASE WHEN x.digest IS NOT DISTINCT FROM d.digest THEN 'applied' ELSE 'changed' END, ${published!.seq}
+       FROM jsonb_to_recordset($1::jsonb)
+         AS x(id uuid, hlc text, client_id uuid, user_id text, claims text, name text, version integer, args text, content text, digest text)
+       LEFT JOIN synchrotron.digests((SELECT array_agg((r ->> 'id')::uuid) FROM jsonb_array_elements($1::jsonb) AS r)) AS d ON d.record_id = x.id`,
+      [JSON.stringify(accepted.map(row))]
+    )
+  })

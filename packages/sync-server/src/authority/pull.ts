@@ -1,0 +1,267 @@
+/**
+ * The second half of a sync: what changed for this client, read in one snapshot. Audiences route rows to the user,
+ * row-level security decides about each: everything with content is read as the principal.
+ */
+import type { SqlClient, SqlError } from "@effect/sql"
+import {
+  type Audience,
+  Execution,
+  Hlc,
+  identifier,
+  literal,
+  type Principal,
+  Protocol,
+  type RecordId,
+  type RowKey,
+  type Seq,
+  type SyncApp,
+  type TableName
+} from "@synchrotron/sync-core"
+import { Clock, Effect } from "effect"
+import { clientMismatch, contentOf } from "./judge.ts"
+import { isAfter } from "./place.ts"
+import type { Setup } from "./setup.ts"
+
+type Sql = SqlClient.SqlClient
+
+interface View {
+  readonly sql: Sql
+  readonly setup: Setup
+  readonly principal: Principal
+  readonly request: Protocol.SyncRequest
+  readonly audiences: ReadonlyArray<Audience>
+}
+
+/** Reads without a lock: a repeatable snapshot has a `seq` and exactly the rows of that commit. */
+export const pull = (
+  sql: Sql,
+  setup: Setup,
+  app: SyncApp.SyncApp,
+  principal: Principal,
+  request: Protocol.SyncRequest
+): Effect.Effect<Protocol.SyncResponse | "unknown client", Protocol.ClientMismatch | SqlError.SqlError> =>
+  sql.withTransaction(
+    Effect.gen(function* () {
+      const results = (yield* sql.unsafe(
+        `SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;${Execution.prepare};
+         SELECT user_id FROM synchrotron.clients WHERE client_id = '${request.clientId}';
+         SELECT seq, clock_ms AS ms, clock_counter AS counter FROM synchrotron.realm;
+         ${asPrincipal(setup, principal)};
+         ${app.audiences.replace(/[\s;]+$/, "")};
+         SET LOCAL ROLE NONE`
+      )) as unknown as ReadonlyArray<ReadonlyArray<Record<string, unknown>>>
+      const owner = results.at(-6)![0]?.user_id
+      const realm = results.at(-5)![0] as unknown as { readonly seq: Seq } & Hlc.ClockState
+      if (owner === undefined) return "unknown client" as const
+      if (owner !== principal.userId) return yield* clientMismatch
+      const audiences = [
+        ...new Set(results.at(-2)!.map((row) => Object.values(row)[0] as Audience | null))
+      ].filter((a) => a !== null)
+      const view: View = { sql, setup, principal, request, audiences }
+      return {
+        protocol: Protocol.protocolVersion,
+        seq: realm.seq,
+        serverTimeMs: yield* Clock.currentTimeMillis,
+        audiences,
+        verdicts: yield* verdicts(view),
+        notices: yield* notices(view),
+        tables: yield* changedRows(view, realm.seq),
+        later: yield* laterRecords(view, realm),
+        clock: { ms: realm.ms, counter: realm.counter }
+      } satisfies Protocol.SyncResponse
+    })
+  )
+
+const asPrincipal = (setup: Setup, principal: Principal): string =>
+  `SET LOCAL ROLE ${identifier(setup.mode.role!)};SELECT set_config('synchrotron.user_id', ${literal(principal.userId)}, true), set_config('request.jwt.claims', ${literal(JSON.stringify(principal.claims))}, true)`
+
+const verdicts = ({
+  sql,
+  request
+}: View): Effect.Effect<ReadonlyArray<typeof Protocol.Verdict.Type>, SqlError.SqlError> => {
+  if (request.records.length === 0) return Effect.succeed([])
+  const sent = request.records.map((record) => ({
+    id: record.id,
+    content: contentOf(request.clientId, record)
+  }))
+  return Effect.map(
+    sql.unsafe<{
+      id: RecordId
+      hlc: Hlc.Hlc
+      status: "applied" | "changed" | "voided" | "rejected"
+      error: string | null
+      same: boolean
+    }>(
+      `SELECT x.id, k.hlc, k.status, k.error, k.content = md5(x.content) AS same
+       FROM jsonb_to_recordset($1::jsonb) AS x(id uuid, content text)
+       JOIN (SELECT id, hlc, status, error, content FROM synchrotron.records
+             UNION ALL SELECT id, hlc, 'rejected', error, content FROM synchrotron.dead_letters) AS k ON k.id = x.id`,
+      [JSON.stringify(sent)]
+    ),
+    (rows) => {
+      const rowsById = new Map(rows.map((row) => [row.id, row]))
+      return request.records.flatMap((record): ReadonlyArray<typeof Protocol.Verdict.Type> => {
+        const row = rowsById.get(record.id)
+        if (row === undefined) return []
+        if (!row.same) {
+          const message = "Another record has this id already. The first one stands."
+          return [{ id: record.id, outcome: "rejected", error: { class: "reused_id", message } }]
+        }
+        return row.status === "applied" || row.status === "changed"
+          ? [{ id: row.id, outcome: row.status, hlc: row.hlc }]
+          : [
+              {
+                id: row.id,
+                outcome: row.status,
+                error: JSON.parse(row.error!) as typeof Protocol.Rejection.Type
+              }
+            ]
+      })
+    }
+  )
+}
+
+/** Records of this client that were voided after its oldest cursor. */
+const notices = ({
+  sql,
+  request
+}: View): Effect.Effect<ReadonlyArray<typeof Protocol.Notice.Type>, SqlError.SqlError> => {
+  const cursors = Object.values(request.cursors)
+  if (cursors.length === 0) return Effect.succeed([])
+  return Effect.map(
+    sql.unsafe<{ id: RecordId; name: string; version: number; args: string; hlc: Hlc.Hlc; error: string }>(
+      "SELECT id, name, version, args, hlc, error FROM synchrotron.records WHERE client_id = $1 AND status = 'voided' AND seq > $2 ORDER BY hlc",
+      [request.clientId, Math.min(...cursors)]
+    ),
+    (rows) =>
+      rows.map((row) => ({
+        ...row,
+        args: JSON.parse(row.args) as unknown,
+        error: JSON.parse(row.error) as typeof Protocol.Rejection.Type
+      }))
+  )
+}
+
+/** Keys that changed since the cursors, with the images that the principal may see now; null for the others. */
+const changedRows = (view: View, seq: Seq) =>
+  Effect.gen(function* () {
+    const { sql, request, audiences, setup } = view
+    const since = audiences
+      .map((audience) => ({ audience, seq: Number(request.cursors[audience] ?? 0) }))
+      .filter((cursor) => cursor.seq < seq)
+    if (since.length === 0) return []
+    // A key that the client never had is not named to it: what is gone matters only to a cursor that was there before.
+    const changed = yield* sql.unsafe<{ tbl: TableName; key: RowKey; known: boolean }>(
+      `SELECT v.tbl, v.key, bool_or(c.seq > 0) AS known FROM jsonb_to_recordset($1::jsonb) AS c(audience text, seq bigint)
+       JOIN synchrotron.row_versions AS v ON v.audience = c.audience AND v.seq > c.seq
+       WHERE NOT v.gone OR c.seq > 0 GROUP BY v.tbl, v.key`,
+      [JSON.stringify(since)]
+    )
+    const tables: Array<typeof Protocol.TableRows.Type> = []
+    for (const [table, rows] of groupByTable(changed)) {
+      const statements = setup.tables.get(table)
+      if (statements === undefined) continue
+      const present = yield* readAsPrincipal<{ key: RowKey; image: Protocol.Image }>(
+        view,
+        statements.readSql,
+        [rows.map((row) => row.key), audiences]
+      )
+      const imagesByKey = new Map(present.map((row) => [row.key, row.image]))
+      tables.push({
+        table,
+        rows: rows.flatMap((row) => {
+          const image = imagesByKey.get(row.key) ?? null
+          return image !== null || row.known ? [[row.key, image] as const] : []
+        })
+      })
+    }
+    return tables
+  })
+
+const groupByTable = <R extends { readonly tbl: TableName }>(
+  rows: ReadonlyArray<R>
+): Map<TableName, Array<R>> => {
+  const groups = new Map<TableName, Array<R>>()
+  for (const row of rows) {
+    const group = groups.get(row.tbl)
+    if (group === undefined) groups.set(row.tbl, [row])
+    else group.push(row)
+  }
+  return groups
+}
+
+const readAsPrincipal = <Row extends object>(view: View, statement: string, params: ReadonlyArray<unknown>) =>
+  Effect.gen(function* () {
+    yield* view.sql.unsafe(asPrincipal(view.setup, view.principal))
+    const rows = yield* view.sql.unsafe<Row>(statement, params)
+    yield* view.sql.unsafe("SET LOCAL ROLE NONE")
+    return rows
+  })
+
+/** Canonical records that the client's pending ones may cross, each as far as the principal may see it (I6). */
+const laterRecords = (view: View, top: Hlc.ClockState) =>
+  Effect.gen(function* () {
+    const { sql, request } = view
+    if (request.after === null || isAfter(Hlc.parts(request.after), top)) return []
+    const records = yield* sql.unsafe<{
+      id: RecordId
+      hlc: Hlc.Hlc
+      client_id: string | null
+      user_id: string
+      name: string
+      version: number
+      args: string
+      patches: ReadonlyArray<Protocol.Patch> | null
+    }>(
+      `SELECT r.id, r.hlc, r.client_id, r.user_id, r.name, r.version, r.args,
+         (SELECT json_agg(json_build_object('table', p.tbl, 'key', p.key, 'before', p.before, 'after', p.after) ORDER BY p.n)
+          FROM synchrotron.patches AS p WHERE p.record_id = r.id) AS patches
+       FROM synchrotron.records AS r WHERE r.hlc > $1 AND r.status <> 'voided' ORDER BY r.hlc`,
+      [request.after]
+    )
+    const images = records.flatMap((record) =>
+      (record.patches ?? []).flatMap((patch) =>
+        [patch.before, patch.after].flatMap((image) =>
+          image === null ? [] : [{ table: patch.table, image }]
+        )
+      )
+    )
+    const visible = new Set<Protocol.Image>()
+    for (const statements of view.setup.tables.values()) {
+      const mine = images.filter((image) => image.table === statements.name)
+      if (mine.length === 0) continue
+      const positions = yield* readAsPrincipal<{ position: number }>(view, statements.visibleSql, [
+        JSON.stringify(mine.map((m) => m.image)),
+        view.audiences
+      ])
+      for (const { position } of positions) visible.add(mine[position - 1]!.image)
+    }
+    const see = (image: Protocol.Image | null) => (image !== null && visible.has(image) ? image : null)
+    return records.flatMap((record): ReadonlyArray<typeof Protocol.LaterRecord.Type> => {
+      const all = record.patches ?? []
+      const patches = all
+        .map((patch) => ({ ...patch, before: see(patch.before), after: see(patch.after) }))
+        .filter((patch) => patch.before !== null || patch.after !== null)
+      const own = record.client_id === request.clientId
+      if (!own && patches.length === 0) return []
+      const whole =
+        own ||
+        all.every(
+          (patch) =>
+            (patch.before === null || visible.has(patch.before)) &&
+            (patch.after === null || visible.has(patch.after))
+        )
+      const { id, hlc, name, version, user_id } = record
+      return [
+        {
+          id,
+          hlc,
+          userId: user_id,
+          name,
+          version,
+          ...(whole && record.client_id !== null ? { args: JSON.parse(record.args) as unknown } : {}),
+          patches
+        }
+      ]
+    })
+  })

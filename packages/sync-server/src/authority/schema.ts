@@ -1,0 +1,226 @@
+/** What only the authority's database has: the canonical records, and which rows changed in which commit. */
+import { searchPath, sessionSettingsSql } from "@synchrotron/sync-core"
+
+/** Key of the advisory lock under which the canonical state changes, so that the order of `seq` is that of commits. */
+export const realmLock = 7_309_453_021_447_113n
+
+export const authoritySql = `
+-- seq: the last commit. clock: the latest stamp of the canonical order. floor: nothing before it is taken back any
+-- more. last_n: the last patch of that commit.
+CREATE TABLE IF NOT EXISTS synchrotron.realm (
+  singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+  seq bigint NOT NULL DEFAULT 0,
+  clock_ms bigint NOT NULL DEFAULT 0,
+  clock_counter integer NOT NULL DEFAULT 0,
+  floor_ms bigint NOT NULL DEFAULT 0,
+  floor_counter integer NOT NULL DEFAULT 0,
+  last_n bigint NOT NULL DEFAULT 0
+);
+INSERT INTO synchrotron.realm DEFAULT VALUES ON CONFLICT DO NOTHING;
+
+CREATE TABLE IF NOT EXISTS synchrotron.clients (
+  client_id uuid PRIMARY KEY,
+  user_id text NOT NULL
+);
+
+-- The canonical records in the order of hlc. A voided record stays for its verdict and has no effect.
+CREATE TABLE IF NOT EXISTS synchrotron.records (
+  id uuid PRIMARY KEY,
+  hlc text COLLATE "C" NOT NULL UNIQUE,
+  client_id uuid,
+  user_id text NOT NULL,
+  claims text NOT NULL,
+  name text NOT NULL,
+  version integer NOT NULL,
+  args text NOT NULL,
+  content text NOT NULL,
+  status text NOT NULL CHECK (status IN ('applied', 'changed', 'voided')),
+  error text,
+  seq bigint NOT NULL
+);
+CREATE INDEX IF NOT EXISTS records_client ON synchrotron.records (client_id, hlc);
+CREATE INDEX IF NOT EXISTS records_voided ON synchrotron.records (client_id, seq) WHERE status = 'voided';
+
+-- Records that were refused, for whoever operates the server. Their clients have them too.
+CREATE TABLE IF NOT EXISTS synchrotron.dead_letters (
+  id uuid PRIMARY KEY,
+  hlc text COLLATE "C" NOT NULL,
+  client_id uuid NOT NULL,
+  user_id text NOT NULL,
+  claims text NOT NULL,
+  name text NOT NULL,
+  version integer NOT NULL,
+  args text NOT NULL,
+  content text NOT NULL,
+  error text NOT NULL,
+  refused_at timestamptz NOT NULL DEFAULT pg_catalog.now()
+);
+
+-- For each row and audience that it has or had: the last commit that changed it there, and whether it is gone there.
+CREATE TABLE IF NOT EXISTS synchrotron.row_versions (
+  tbl text COLLATE "C" NOT NULL,
+  key text COLLATE "C" NOT NULL,
+  audience text COLLATE "C" NOT NULL,
+  seq bigint NOT NULL,
+  gone boolean NOT NULL,
+  PRIMARY KEY (tbl, key, audience)
+);
+CREATE INDEX IF NOT EXISTS row_versions_feed ON synchrotron.row_versions (audience, seq);
+
+-- Patches that the current commit has taken back; empty between commits.
+CREATE TABLE IF NOT EXISTS synchrotron.undone (
+  n bigint PRIMARY KEY,
+  record_id uuid NOT NULL,
+  tbl text COLLATE "C" NOT NULL,
+  key text COLLATE "C" NOT NULL,
+  before jsonb,
+  after jsonb
+);
+
+-- One row for a transaction that writes outside of the engine, so that its end can be noticed.
+CREATE TABLE IF NOT EXISTS synchrotron.external_writes (id uuid PRIMARY KEY);
+
+-- Ends a commit: numbers it, and notes each row whose image is another than before the commit, in the audiences that
+-- it had and has. Costs O(keys of the commit's patches). Returns the commit's number.
+CREATE OR REPLACE FUNCTION synchrotron.publish(top_ms bigint, top_counter integer) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  this_seq bigint;
+  from_n bigint;
+  net record;
+  audience_sql text;
+  audiences_before text[];
+  audiences_after text[];
+BEGIN
+  SELECT realm.seq + 1, realm.last_n INTO this_seq, from_n FROM synchrotron.realm FOR UPDATE;
+  FOR net IN
+    SELECT k.tbl, array_agg(k.key) AS keys, array_agg(k.before) AS befores, array_agg(k.after) AS afters
+    FROM (
+      SELECT s.tbl, s.key,
+        CASE WHEN bool_or(s.undone) THEN (array_agg(s.after ORDER BY s.n DESC) FILTER (WHERE s.undone))[1]
+          ELSE (array_agg(s.before ORDER BY s.n))[1] END AS before,
+        CASE WHEN bool_and(s.undone) THEN (array_agg(s.before ORDER BY s.n))[1]
+          ELSE (array_agg(s.after ORDER BY s.n DESC) FILTER (WHERE NOT s.undone))[1] END AS after
+      FROM (
+        SELECT u.tbl, u.key, u.n, true AS undone, u.before, u.after FROM synchrotron.undone AS u
+        UNION ALL SELECT p.tbl, p.key, p.n, false, p.before, p.after FROM synchrotron.patches AS p WHERE p.n > from_n
+      ) AS s
+      GROUP BY s.tbl, s.key
+    ) AS k
+    WHERE k.before IS DISTINCT FROM k.after
+    GROUP BY k.tbl
+  LOOP
+    SELECT known.audience_sql INTO STRICT audience_sql FROM synchrotron.tables AS known WHERE known.name = net.tbl;
+    EXECUTE audience_sql INTO audiences_before USING net.befores;
+    EXECUTE audience_sql INTO audiences_after USING net.afters;
+    INSERT INTO synchrotron.row_versions (tbl, key, audience, seq, gone)
+    SELECT net.tbl, x.key, x.audience, this_seq, x.gone FROM (
+      SELECT a.key, a.after AS audience, false AS gone FROM unnest(net.keys, audiences_after) AS a(key, after)
+      UNION ALL
+      SELECT b.key, b.before, true FROM unnest(net.keys, audiences_before, audiences_after) AS b(key, before, after)
+      WHERE b.before IS DISTINCT FROM b.after
+    ) AS x WHERE x.audience IS NOT NULL
+    ON CONFLICT (tbl, key, audience) DO UPDATE SET seq = excluded.seq, gone = excluded.gone;
+  END LOOP;
+  DELETE FROM synchrotron.undone;
+  UPDATE synchrotron.realm SET seq = this_seq,
+    clock_ms = CASE WHEN (top_ms, top_counter) > (clock_ms, clock_counter) THEN top_ms ELSE clock_ms END,
+    clock_counter = CASE WHEN (top_ms, top_counter) > (clock_ms, clock_counter) THEN top_counter ELSE clock_counter END,
+    last_n = coalesce((SELECT max(n) FROM synchrotron.patches), last_n);
+  PERFORM pg_notify('synchrotron_commits', this_seq::text);
+  RETURN this_seq;
+END $$;
+
+-- The record of the transaction that writes without the engine. The first write takes the realm's lock, so that this
+-- transaction commits in its turn; the row in external_writes has a deferred trigger, which fires at commit.
+CREATE OR REPLACE FUNCTION synchrotron.outside_record(tbl text) RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+  id text := nullif(current_setting('synchrotron.external', true), '');
+BEGIN
+  IF id IS NULL THEN
+    PERFORM pg_advisory_xact_lock(${realmLock});
+    id := pg_catalog.gen_random_uuid()::text;
+    PERFORM set_config('synchrotron.external', id, true);
+    INSERT INTO synchrotron.external_writes (id) VALUES (id::uuid);
+  END IF;
+  RETURN id::uuid;
+END $$;
+
+CREATE OR REPLACE FUNCTION synchrotron.outside_record_trigger() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+  PERFORM synchrotron.outside_record(TG_TABLE_SCHEMA || '.' || TG_TABLE_NAME);
+  RETURN NULL;
+END $$;
+
+-- Makes the external record out of what the transaction wrote: its args are its patches, so that it can be executed again.
+CREATE OR REPLACE FUNCTION synchrotron.finish_external() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER${sessionSettingsSql} SET search_path = ${searchPath} AS $$
+DECLARE
+  realm synchrotron.realm;
+  patches text;
+  ms bigint;
+  counter integer := 0;
+  this_seq bigint;
+BEGIN
+  DELETE FROM synchrotron.external_writes AS w WHERE w.id = NEW.id;
+  PERFORM set_config('synchrotron.external', '', true);
+  SELECT json_agg(json_build_object('table', p.tbl, 'key', p.key, 'before', p.before, 'after', p.after) ORDER BY p.n)::text
+  INTO patches FROM synchrotron.patches AS p WHERE p.record_id = NEW.id;
+  IF patches IS NULL THEN RETURN NULL; END IF;
+  SELECT * INTO realm FROM synchrotron.realm FOR UPDATE;
+  ms := floor(extract(epoch FROM pg_catalog.clock_timestamp()) * 1000);
+  IF ms <= realm.clock_ms THEN
+    ms := realm.clock_ms;
+    counter := realm.clock_counter + 1;
+    IF counter > 65535 THEN ms := ms + 1; counter := 0; END IF;
+  END IF;
+  this_seq := synchrotron.publish(ms, counter);
+  INSERT INTO synchrotron.records (id, hlc, user_id, claims, name, version, args, content, status, seq)
+  VALUES (NEW.id, lpad(to_hex(ms), 12, '0') || '-' || lpad(to_hex(counter), 4, '0') || '-00000000-0000-0000-0000-000000000000',
+    session_user, '{}', 'synchrotron.external', 1, patches, '', 'applied', this_seq);
+  RETURN NULL;
+END $$;
+
+DROP TRIGGER IF EXISTS finish_external ON synchrotron.external_writes;
+CREATE CONSTRAINT TRIGGER finish_external AFTER INSERT ON synchrotron.external_writes
+  DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION synchrotron.finish_external();
+
+-- Notes the rows of a table that were there before it was synced, as of a commit of their own.
+CREATE OR REPLACE FUNCTION synchrotron.adopt(table_name text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  t synchrotron.tables;
+  keys text[];
+  images jsonb[];
+  audiences text[];
+  this_seq bigint;
+BEGIN
+  SELECT * INTO STRICT t FROM synchrotron.tables AS known WHERE known.name = table_name;
+  EXECUTE t.all_sql INTO keys, images;
+  IF keys IS NULL THEN RETURN; END IF;
+  EXECUTE t.audience_sql INTO audiences USING images;
+  this_seq := synchrotron.publish(0, 0);
+  INSERT INTO synchrotron.row_versions (tbl, key, audience, seq, gone)
+  SELECT table_name, x.key, x.audience, this_seq, false FROM unnest(keys, audiences) AS x(key, audience) WHERE x.audience IS NOT NULL
+  ON CONFLICT DO NOTHING;
+END $$;
+`
+
+const tables = [
+  "realm",
+  "clients",
+  "records",
+  "dead_letters",
+  "row_versions",
+  "undone",
+  "external_writes",
+  "patches",
+  "tables",
+  "migrations",
+  "installed"
+]
+
+/** Lets the principals' role use the two schemas and nothing of the engine's in them. */
+export const privilegesSql = (role: string): string => `
+${tables.map((table) => `ALTER TABLE synchrotron.${table} ENABLE ROW LEVEL SECURITY;`).join("\n")}
+REVOKE EXECUTE ON ALL FUNCTIONS IN SCHEMA synchrotron FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION synchrotron.user_id() TO PUBLIC;
+GRANT USAGE ON SCHEMA synchrotron, synchrotron_det TO ${role};
+`
