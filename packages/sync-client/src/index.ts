@@ -1,1 +1,22 @@
-export {}
+export * as Connectivity from "./Connectivity.ts"
+export {
+  createSyncClient,
+  type ExecutionPromise,
+  type LiveQueryHandle,
+  type LiveQueryOptions,
+  type OpeningClient,
+  type PromiseClient,
+  type QueryOptions
+} from "./createSyncClient.ts"
+export * from "./Errors.ts"
+export type { BatchResult, BatchResults, Execution, Results } from "./Execute.ts"
+export * as Limits from "./Limits.ts"
+export type { LiveQueryError, LiveQueryState } from "./LiveQuery.ts"
+export type { Observable } from "./Observable.ts"
+export * as Session from "./Session.ts"
+export * as SessionState from "./SessionState.ts"
+export type { Phase, Status, StatusError } from "./Status.ts"
+export * as SyncClient from "./SyncClient.ts"
+export type { SyncFailure } from "./SyncFailure.ts"
+export { Transport, type TransportError } from "./Transport.ts"
+export * as TransportHttp from "./TransportHttp.ts"

@@ -1,0 +1,50 @@
+/** The inbox of records that the authority refused or voided: what was lost, why, and the way on. */
+import type { SqlError } from "@effect/sql"
+import type { RecordId, RecordNotFound, Replica } from "@synchrotron/sync-core"
+import { Effect } from "effect"
+import * as Observable from "./Observable.ts"
+import type { StatusStore } from "./Status.ts"
+import { same } from "./share.ts"
+
+export type RejectedStore = Observable.Store<ReadonlyArray<Replica.RejectedRecord>>
+
+export const makeStore = (): RejectedStore => Observable.make<ReadonlyArray<Replica.RejectedRecord>>([], same)
+
+export interface Inbox {
+  /** The refused records, oldest first; observable. */
+  readonly records: Observable.Observable<ReadonlyArray<Replica.RejectedRecord>>
+  /** The same, read from the database. */
+  readonly list: Effect.Effect<ReadonlyArray<Replica.RejectedRecord>, SqlError.SqlError>
+  /** Executes the record's action again as a new record. Fails as `execute` does, and then the record stays. */
+  readonly retry: (
+    id: RecordId
+  ) => Effect.Effect<Replica.Executed<unknown>, Replica.ExecuteError<unknown> | RecordNotFound>
+  /** Forgets the record. */
+  readonly dismiss: (id: RecordId) => Effect.Effect<void, RecordNotFound | SqlError.SqlError>
+}
+
+export const make = (options: {
+  readonly replica: Replica.Replica
+  readonly store: RejectedStore
+  readonly status: StatusStore
+  readonly onRetried: (id: RecordId) => Effect.Effect<void>
+}): Inbox => {
+  const { onRetried, replica, status, store } = options
+  const list = Effect.tap(replica.rejected, (records) =>
+    Effect.sync(() => {
+      store.set(records)
+      status.update({ rejected: records.length })
+    })
+  )
+  return {
+    records: store,
+    list,
+    retry: (id) =>
+      replica.retry(id).pipe(
+        Effect.tap((executed) => onRetried(executed.id)),
+        Effect.uninterruptible,
+        Effect.tap(() => list)
+      ),
+    dismiss: (id) => Effect.zipLeft(replica.dismiss(id), list)
+  }
+}

@@ -1,0 +1,26 @@
+/** Every limit, interval and wait of the client, with its default. Units are in the names. */
+
+/** Time between two syncs when nothing else asks for one; 0 turns polling off. */
+export const pollMs = 5_000
+/** How long a local commit waits for company before it is sent. */
+export const commitDebounceMs = 5
+/** First wait after a retryable failure; doubles with each further one. Also the least time between two attempts. */
+export const retryMsMin = 500
+/** Longest wait between two attempts after retryable failures. */
+export const retryMsMax = 30_000
+/** First wait after the server refused the token twice; doubles with each further refusal. */
+export const unauthorizedRetryMsMin = 5_000
+/** Longest wait between two attempts while the server refuses the token. */
+export const unauthorizedRetryMsMax = 300_000
+/** How long the server may take until its answer begins. */
+export const requestTimeoutMs = 30_000
+/** How long reading an answer may take once it has begun: a first sync may be large, and the network slow. */
+export const answerTimeoutMs = 300_000
+/** Outcomes that are remembered for `outcome(id)`; older ones are forgotten (rejections stay in the inbox). */
+export const outcomesMax = 10_000
+/** Least time between two runs of live queries: a frame. A burst of commits costs one run. */
+export const liveQueryIntervalMs = 16
+/** How long a live query that nobody watches any more keeps its rows, for remounts. */
+export const liveQueryLingerMs = 1_000
+/** How long to wait for another tab (or the page before a reload) to give the database free. */
+export const databaseLockWaitMs = 1_000

@@ -1,0 +1,209 @@
+/**
+ * Queries that run again when what they read has changed. The engine's own commits drive them: a commit names
+ * its tables, a query's tables are known from its plan, and only those that meet run again, all of one burst on
+ * one state of the database, so that views which stand side by side never contradict each other.
+ *
+ * A query with the same SQL and parameters runs once, however many watch it. Rows that did not change keep their
+ * identity, and when none did, nobody is told. Time alone changes nothing: a query that calls `now()` is as old as
+ * the last commit that touched its tables; call `refresh`.
+ */
+import type { SqlClient, SqlError } from "@effect/sql"
+import { Effect, type ParseResult, Queue, type Scope } from "effect"
+import { ClientClosed, type ReadOnlyQuery } from "./Errors.ts"
+import * as Limits from "./Limits.ts"
+import * as Observable from "./Observable.ts"
+import * as QueryTables from "./QueryTables.ts"
+import { type Query, snapshot } from "./Reader.ts"
+import { shareRows, textOf } from "./share.ts"
+
+/** `ParseError`: a row does not fit the schema that the caller gave. */
+export type LiveQueryError = ReadOnlyQuery | SqlError.SqlError | ClientClosed | ParseResult.ParseError
+
+/** What a live query shows. In the state `error` the rows are the last ones that could be read. */
+export type LiveQueryState<Row> =
+  | { readonly state: "loading"; readonly rows: ReadonlyArray<Row>; readonly error: null }
+  | { readonly state: "rows"; readonly rows: ReadonlyArray<Row>; readonly error: null }
+  | { readonly state: "error"; readonly rows: ReadonlyArray<Row>; readonly error: LiveQueryError }
+
+// biome-ignore lint/suspicious/noExplicitAny: rows have the type that the caller declares
+type AnyRow = any
+
+/** A query among the live ones. It runs while somebody watches it. */
+export interface LiveQuery<Row = AnyRow> extends Observable.Observable<LiveQueryState<Row>> {
+  /** Keeps the query running until the returned function is called. `subscribe` does so too. */
+  readonly watch: () => () => void
+  /** Runs the query again, whatever changed; done when its rows are up to date. */
+  readonly refresh: () => Promise<void>
+}
+
+interface Entry {
+  readonly key: string
+  readonly sql: string
+  readonly params: ReadonlyArray<unknown>
+  readonly store: Observable.Store<LiveQueryState<AnyRow>>
+  /** Null until the first run. */
+  tables: QueryTables.QueryTables | null
+  stale: boolean
+  watchers: number
+  refreshed: Array<() => void>
+  linger: ReturnType<typeof setTimeout> | undefined
+}
+
+/** All live queries of a client. They can be opened before the database is: then they are loading. */
+export class LiveQueries {
+  private readonly entries = new Map<string, Entry>()
+  private wake: () => void = () => {}
+  private closed = false
+
+  open(sql: string, params: ReadonlyArray<unknown> = []): LiveQuery {
+    const key = textOf([sql, params])
+    const current = () => this.entries.get(key)
+    const watch = () => this.watch(key, sql, params)
+    return {
+      get: () => current()?.store.get() ?? (this.closed ? closedState : loadingState),
+      subscribe: (listener) => {
+        const unwatch = watch()
+        const unsubscribe = current()?.store.subscribe(listener)
+        return () => {
+          unsubscribe?.()
+          unwatch()
+        }
+      },
+      watch,
+      refresh: () => {
+        const unwatch = watch()
+        return new Promise<void>((resolve) => {
+          const entry = current()
+          if (entry === undefined) return resolve()
+          entry.refreshed.push(resolve)
+          entry.stale = true
+          this.wake()
+        }).finally(unwatch)
+      }
+    }
+  }
+
+  /** Tells what a commit changed. */
+  changed(tables: ReadonlySet<string>): void {
+    for (const entry of this.entries.values()) {
+      if (entry.tables === null || QueryTables.touches(entry.tables, tables)) entry.stale = true
+    }
+    this.wake()
+  }
+
+  /** Runs the queries on a database for the life of the scope. */
+  start({
+    client,
+    synced
+  }: {
+    readonly client: SqlClient.SqlClient
+    readonly synced: ReadonlySet<string>
+  }): Effect.Effect<void, never, Scope.Scope> {
+    const worker = Effect.gen(this, function* () {
+      const wakeups = yield* Queue.sliding<void>(1)
+      this.wake = () => void wakeups.unsafeOffer(undefined)
+      this.wake()
+      let functions: QueryTables.FunctionNames | undefined
+      const round = Effect.gen(this, function* () {
+        yield* Queue.take(wakeups)
+        const due = [...this.entries.values()].filter(({ stale, watchers }) => stale && watchers > 0)
+        if (due.length === 0) return
+        yield* snapshot(client, (query) =>
+          Effect.gen(function* () {
+            functions ??= yield* QueryTables.functionNames(query)
+            for (const entry of due) yield* run(entry, query, { synced, functions })
+          })
+        ).pipe(
+          Effect.catchAll((error) =>
+            Effect.sync(() => {
+              for (const entry of due) fail(entry, error)
+            })
+          )
+        )
+        yield* Effect.sleep(Limits.liveQueryIntervalMs)
+      })
+      yield* Effect.forever(round)
+    })
+    return Effect.zipRight(
+      Effect.addFinalizer(() => Effect.sync(() => this.close())),
+      Effect.asVoid(Effect.forkScoped(worker))
+    )
+  }
+
+  private watch(key: string, sql: string, params: ReadonlyArray<unknown>): () => void {
+    if (this.closed) return () => {}
+    let entry = this.entries.get(key)
+    if (entry === undefined) {
+      const store = Observable.make<LiveQueryState<AnyRow>>(loadingState)
+      entry = {
+        key,
+        sql,
+        params,
+        store,
+        tables: null,
+        stale: true,
+        watchers: 0,
+        refreshed: [],
+        linger: undefined
+      }
+      this.entries.set(key, entry)
+    }
+    const watched = entry
+    watched.watchers++
+    clearTimeout(watched.linger)
+    if (watched.stale) this.wake()
+    let released = false
+    return () => {
+      if (released) return
+      released = true
+      watched.watchers--
+      if (watched.watchers === 0) this.linger(watched)
+    }
+  }
+
+  private linger(entry: Entry): void {
+    entry.linger = setTimeout(() => this.entries.delete(entry.key), Limits.liveQueryLingerMs)
+    // In Node a timer keeps the process alive; this one need not.
+    if (typeof entry.linger === "object") (entry.linger as { unref?: () => void }).unref?.()
+  }
+
+  private close(): void {
+    this.closed = true
+    for (const entry of this.entries.values()) {
+      clearTimeout(entry.linger)
+      entry.store.set({ ...closedState, rows: entry.store.get().rows })
+      refreshed(entry)
+    }
+    this.entries.clear()
+  }
+}
+
+const noRows: ReadonlyArray<never> = []
+const loadingState: LiveQueryState<never> = { state: "loading", rows: noRows, error: null }
+const closedState: LiveQueryState<never> = { state: "error", rows: noRows, error: new ClientClosed() }
+
+const run = (
+  entry: Entry,
+  query: Query,
+  known: { readonly synced: ReadonlySet<string>; readonly functions: QueryTables.FunctionNames }
+): Effect.Effect<void> =>
+  Effect.gen(function* () {
+    // Before the query runs: what is committed meanwhile makes it stale again.
+    entry.stale = false
+    const result = yield* Effect.either(query(entry.sql, entry.params))
+    if (result._tag === "Left") return fail(entry, result.left)
+    const before = entry.store.get()
+    const rows = shareRows(before.rows, result.right)
+    if (before.state !== "rows" || rows !== before.rows) entry.store.set({ state: "rows", rows, error: null })
+    entry.tables ??= yield* QueryTables.find(query, { sql: entry.sql, params: entry.params, ...known })
+    refreshed(entry)
+  })
+
+const fail = (entry: Entry, error: LiveQueryError): void => {
+  entry.store.set({ state: "error", rows: entry.store.get().rows, error })
+  refreshed(entry)
+}
+
+const refreshed = (entry: Entry): void => {
+  for (const resolve of entry.refreshed.splice(0)) resolve()
+}

@@ -1,0 +1,198 @@
+/**
+ * The sync session: one fiber that asks {@link SessionState} what to do, exchanges requests with the authority,
+ * and hands the answers to the replica. Nothing is lost by stopping it at any moment: records are durable before
+ * it hears of them, an answer is applied in one transaction (I5), and a request may be repeated (I4).
+ */
+import type { SqlError } from "@effect/sql"
+import type { Protocol, RecordId, Replica } from "@synchrotron/sync-core"
+import { Cause, Clock, Deferred, Effect, Exit, Queue, Random, Runtime, type Scope } from "effect"
+import type { Connectivity } from "./Connectivity.ts"
+import { ClientClosed, SyncPaused } from "./Errors.ts"
+import { fit } from "./fit.ts"
+import * as SessionState from "./SessionState.ts"
+import type { Phase, Status, StatusStore } from "./Status.ts"
+import { kindOf, reachedServer, type SyncFailure, tagOf, toStatusError } from "./SyncFailure.ts"
+import type { Transport } from "./Transport.ts"
+import { Waiters } from "./Waiters.ts"
+
+export interface Session {
+  /** A record was executed: count it and send it soon. */
+  readonly executed: (id: RecordId) => Effect.Effect<void>
+  readonly isPending: (id: RecordId) => boolean
+  /**
+   * One full round, now: done when everything that was pending at the call is judged and an answer to a request
+   * sent after the call is applied. Fails with what stopped the first attempt; the session goes on trying.
+   */
+  readonly sync: Effect.Effect<void, SyncFailure>
+  /** Waits until nothing is pending, through retries and pauses. Fails only when the session stops or closes. */
+  readonly settled: Effect.Effect<void, SyncFailure>
+  /** Stops syncing. When it is done nothing more is sent or applied; a request under way is abandoned. */
+  readonly pause: Effect.Effect<void>
+  /** Goes on syncing, at once. */
+  readonly resume: Effect.Effect<void>
+}
+
+export interface Options {
+  readonly replica: Replica.Replica
+  readonly transport: Transport
+  readonly status: StatusStore
+  readonly connectivity: Connectivity
+  readonly settings: SessionState.Settings
+  readonly paused: boolean
+  /** Called after an answer was applied, before its records stop being pending and the waiting are told. */
+  readonly onReceived: (response: Protocol.SyncResponse) => Effect.Effect<void, SqlError.SqlError>
+}
+
+export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError, Scope.Scope> =>
+  Effect.gen(function* () {
+    const { connectivity, onReceived, replica, settings, status, transport } = options
+    // Their ids are kept here, so that counting them costs no query.
+    const pending = new Set<RecordId>()
+    const waiters = new Waiters()
+    const wake = yield* Queue.sliding<void>(1)
+    // Held during a round; pause takes it to know that none is under way.
+    const flight = yield* Effect.makeSemaphore(1)
+    let abandoned = yield* Deferred.make<never, SyncPaused>()
+    let state = SessionState.initial({
+      paused: options.paused,
+      deviceOnline: connectivity.get(),
+      nowMs: yield* Clock.currentTimeMillis
+    })
+
+    const publish = (fields: Partial<Status> = {}) =>
+      status.update({
+        phase: phaseOf(state),
+        pending: pending.size,
+        retryAt: SessionState.retryAt(state),
+        ...fields
+      })
+
+    const dispatch = (event: SessionState.Event, fields?: Partial<Status>) =>
+      Effect.map(Clock.currentTimeMillis, (nowMs) => {
+        state = SessionState.step(state, event, nowMs, settings)
+        publish(fields)
+        wake.unsafeOffer(undefined)
+      })
+
+    const receive = (request: Protocol.SyncRequest, response: Protocol.SyncResponse) =>
+      Effect.gen(function* () {
+        const received = yield* replica.receive(request, response)
+        // Stale: another answer came between, and this one changed nothing.
+        const judged = received.path === "stale" ? [] : response.verdicts
+        if (received.path !== "stale") yield* onReceived(response)
+        for (const { id } of judged) pending.delete(id)
+        yield* dispatch(
+          { _tag: "Done", more: pending.size > 0 && judged.length > 0 },
+          {
+            online: true,
+            error: null,
+            lastSyncedAt: yield* Clock.currentTimeMillis,
+            clockOffsetMs: yield* replica.clockOffsetMs,
+            seq: yield* replica.cursor,
+            firstSyncDone: true
+          }
+        )
+        waiters.applied({ judged: judged.length, pending: pending.size })
+      })
+
+    const exchange = Effect.gen(function* () {
+      const request = fit(yield* replica.request)
+      const response = yield* Effect.raceFirst(transport.sync(request), Deferred.await(abandoned))
+      yield* Effect.uninterruptible(receive(request, response))
+    }).pipe(Effect.withSpan("Session.exchange"))
+
+    /** A wrong clock and a stale token are put right once; the second time they are failures. */
+    const attempt = exchange.pipe(
+      Effect.catchTag("ClockDrift", ({ serverTimeMs }) =>
+        Effect.zipRight(replica.restamp(serverTimeMs), exchange)
+      ),
+      Effect.catchTag("Unauthorized", () => exchange)
+    )
+
+    const failed = (cause: Cause.Cause<SyncFailure>) =>
+      Effect.gen(function* () {
+        const failure = Cause.squash(cause) as SyncFailure
+        if (tagOf(failure) === "SyncPaused") return yield* dispatch({ _tag: "Abandon" })
+        if (tagOf(failure) === "Defect") yield* Effect.logError("A sync failed unexpectedly", cause)
+        const online = reachedServer(failure)
+        yield* dispatch(
+          {
+            _tag: "Failed",
+            kind: kindOf(failure),
+            retryAfterMs: "retryAfterMs" in failure ? failure.retryAfterMs : undefined,
+            jitter: yield* Random.next
+          },
+          { error: toStatusError(failure), ...(online === null ? {} : { online }) }
+        )
+        waiters.failed(failure)
+      })
+
+    const round = Effect.gen(function* () {
+      if (state.paused) return
+      abandoned = yield* Deferred.make<never, SyncPaused>()
+      waiters.arm()
+      yield* dispatch({ _tag: "Begin" })
+      const exit = yield* Effect.exit(attempt)
+      if (Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause)) yield* failed(exit.cause)
+    })
+
+    const loop = Effect.gen(function* () {
+      const nowMs = yield* Clock.currentTimeMillis
+      const decision = SessionState.decide(state, nowMs, settings)
+      if (decision._tag === "Run") yield* flight.withPermits(1)(round)
+      else if (decision._tag === "Rest") yield* Queue.take(wake)
+      else yield* Effect.timeoutOption(Queue.take(wake), decision.untilMs - nowMs)
+    })
+
+    for (const { id } of yield* replica.pending) pending.add(id)
+    const seq = yield* replica.cursor
+    publish({
+      seq,
+      firstSyncDone: seq > 0,
+      online: state.deviceOnline,
+      clockOffsetMs: yield* replica.clockOffsetMs
+    })
+    const runFork = Runtime.runFork(yield* Effect.runtime())
+    yield* Effect.acquireRelease(
+      Effect.sync(() =>
+        connectivity.subscribe((online) => {
+          runFork(dispatch({ _tag: online ? "Online" : "Offline" }, { online }))
+        })
+      ),
+      (unsubscribe) =>
+        Effect.sync(() => {
+          unsubscribe()
+          waiters.closed(new ClientClosed())
+        })
+    )
+    yield* Effect.forkScoped(Effect.forever(loop))
+
+    return {
+      executed: (id) =>
+        Effect.suspend(() => {
+          pending.add(id)
+          return dispatch({ _tag: "Commit" })
+        }),
+      isPending: (id) => pending.has(id),
+      sync: Effect.suspend(() =>
+        state.paused ? Effect.fail(new SyncPaused()) : waiters.sync(pending.size, dispatch({ _tag: "Sync" }))
+      ),
+      settled: Effect.suspend(() =>
+        pending.size === 0 ? Effect.void : waiters.settled(dispatch({ _tag: "Sync" }))
+      ),
+      pause: Effect.gen(function* () {
+        yield* dispatch({ _tag: "Pause" })
+        waiters.paused(new SyncPaused())
+        yield* Deferred.fail(abandoned, new SyncPaused())
+        yield* flight.withPermits(1)(Effect.void)
+      }),
+      resume: dispatch({ _tag: "Resume" })
+    }
+  })
+
+const phaseOf = ({ deviceOnline, failure, paused, running }: SessionState.State): Phase => {
+  if (running) return "syncing"
+  if (paused) return "paused"
+  if (failure !== null) return failure.kind === "retryable" ? "waiting" : "stopped"
+  return deviceOnline ? "idle" : "waiting"
+}

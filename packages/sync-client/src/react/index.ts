@@ -1,0 +1,5 @@
+export { SyncProvider, useSyncClient } from "./SyncProvider.ts"
+export { type ActionState, type UseAction, useAction } from "./useAction.ts"
+export { type UseLiveQueryOptions, useLiveQuery } from "./useLiveQuery.ts"
+export { type UseRejected, useRejected } from "./useRejected.ts"
+export { useSyncStatus } from "./useSyncStatus.ts"
