@@ -15,6 +15,7 @@ import {
   HttpApiEndpoint,
   HttpApiGroup,
   HttpApiMiddleware,
+  HttpApiSchema,
   HttpApiSecurity,
   OpenApi
 } from "@effect/platform"
@@ -50,7 +51,10 @@ export class CurrentPrincipal extends Context.Tag("@synchrotron/sync-server/Curr
 export class Authentication extends HttpApiMiddleware.Tag<Authentication>()(
   "@synchrotron/sync-server/Authentication",
   {
-    failure: Schema.Union(Protocol.Unauthorized, Protocol.Unavailable),
+    failure: Schema.Union(
+      Protocol.Unauthorized.annotations(HttpApiSchema.annotations({ status: statusByTag.Unauthorized })),
+      Protocol.Unavailable.annotations(HttpApiSchema.annotations({ status: statusByTag.Unavailable }))
+    ),
     provides: CurrentPrincipal,
     security: { bearer: HttpApiSecurity.bearer }
   }
@@ -63,7 +67,6 @@ const sync = HttpApiEndpoint.post("sync", "/sync")
   .addError(Protocol.InvalidRequest, { status: statusByTag.InvalidRequest })
   .addError(Protocol.InvalidRequest, { status: 413 })
   .addError(Protocol.InvalidRequest, { status: 415 })
-  .addError(Protocol.Unauthorized, { status: statusByTag.Unauthorized })
   .addError(Protocol.ClientMismatch, { status: statusByTag.ClientMismatch })
   .addError(Protocol.SchemaMismatch, { status: statusByTag.SchemaMismatch })
   .addError(Protocol.ClockDrift, { status: statusByTag.ClockDrift })

@@ -32,8 +32,7 @@ export const layer = (
         port: options.port ?? portDefault
       })
       yield* server.serve(lastWhen(requests.stopping, app))
-      const drainMsMax = options.limits?.drainMsMax ?? App.drainMsMaxDefault
-      yield* Effect.addFinalizer(() => Effect.zipRight(requests.stop, stop(node, drainMsMax)))
+      yield* Effect.addFinalizer(() => Effect.flatMap(requests.stop, (leftMs) => stop(node, leftMs)))
       return server
     })
   )
@@ -44,14 +43,26 @@ const lastWhen = (stopping: () => boolean, app: HttpApp.Default): HttpApp.Defaul
     stopping() ? HttpServerResponse.setHeader(response, "connection", "close") : response
   )
 
-/** Accepts no connection any more, closes the idle ones, waits for the others, and cuts those that take too long. */
-const stop = (node: Server, drainMsMax: number) =>
+/** Accepts no connection any more, closes those that are or become idle, and cuts the others when time is up. */
+const stop = (node: Server, leftMs: number) =>
   Effect.async<void>((resume) => {
     node.close(() => resume(Effect.void))
   }).pipe(
+    Effect.race(
+      Effect.forever(
+        Effect.delay(
+          Effect.sync(() => node.closeIdleConnections()),
+          idleCheckMs
+        )
+      )
+    ),
+    // Finalizers are uninterruptible, and a timeout has to interrupt.
+    Effect.interruptible,
     Effect.timeoutTo({
-      duration: Duration.millis(drainMsMax),
+      duration: Duration.millis(leftMs),
       onSuccess: () => undefined,
       onTimeout: () => node.closeAllConnections()
     })
   )
+
+const idleCheckMs = 50

@@ -4,7 +4,7 @@
  *     open ---- stop ----> draining (new requests: 503) ---- none left, or time is up ----> closed
  */
 import { Protocol } from "@synchrotron/sync-core"
-import { Duration, Effect, Fiber, FiberSet, type Scope } from "effect"
+import { Clock, Duration, Effect, Fiber, FiberSet, type Scope } from "effect"
 
 export interface Requests {
   /** Refuses with `Unavailable` when the server stops or has too much to do. */
@@ -14,8 +14,8 @@ export interface Requests {
    * records, gets the answer. Otherwise a client whose patience is shorter than its work would never get ahead.
    */
   readonly finish: <A, E, R>(work: Effect.Effect<A, E, R>) => Effect.Effect<A, E, R>
-  /** From now on nothing is admitted. */
-  readonly stop: Effect.Effect<void>
+  /** From now on nothing is admitted. Gives the milliseconds that what was begun may still take. */
+  readonly stop: Effect.Effect<number>
   readonly stopping: () => boolean
 }
 
@@ -25,22 +25,23 @@ export const make = (options: {
   readonly drainMsMax: number
 }): Effect.Effect<Requests, never, Scope.Scope> =>
   Effect.gen(function* () {
-    let stopping = false
+    let deadlineMs: number | undefined
     let admitted = 0
     const begun = yield* FiberSet.make<unknown, unknown>()
-    const stop = Effect.sync(() => {
-      stopping = true
+    const stop = Effect.map(Clock.currentTimeMillis, (nowMs) => {
+      deadlineMs ??= nowMs + options.drainMsMax
+      return Math.max(0, deadlineMs - nowMs)
     })
     yield* Effect.addFinalizer(() =>
-      Effect.zipRight(
-        stop,
-        Effect.timeoutOption(FiberSet.awaitEmpty(begun), Duration.millis(options.drainMsMax))
+      // Finalizers are uninterruptible, and a timeout has to interrupt.
+      Effect.flatMap(stop, (leftMs) =>
+        FiberSet.awaitEmpty(begun).pipe(Effect.interruptible, Effect.timeoutOption(Duration.millis(leftMs)))
       )
     )
     return {
       admit: <A, E, R>(request: Effect.Effect<A, E, R>) =>
         Effect.suspend((): Effect.Effect<A, E | Protocol.Unavailable, R> => {
-          if (stopping) return Effect.fail(unavailable("The server is stopping."))
+          if (deadlineMs !== undefined) return Effect.fail(unavailable("The server is stopping."))
           if (admitted >= options.requestsMax) return Effect.fail(unavailable("The server is busy."))
           admitted++
           return Effect.ensuring(
@@ -52,7 +53,7 @@ export const make = (options: {
         }),
       finish: (work) => Effect.flatMap(FiberSet.run(begun)(work), Fiber.join),
       stop,
-      stopping: () => stopping
+      stopping: () => deadlineMs !== undefined
     } satisfies Requests
   })
 
