@@ -1,0 +1,47 @@
+/**
+ * The development identity provider: whoever asks is Alice or Bob. It exists to try the application on one
+ * machine; a real one signs tokens for people who have proved who they are.
+ */
+import { randomBytes } from "node:crypto"
+import { mkdir, readFile, writeFile } from "node:fs/promises"
+import { join } from "node:path"
+import { tokens } from "@synchrotron/sync-server"
+import { isPerson, nameOf, people } from "../src/domain/people.ts"
+import type { Handler } from "./http.ts"
+
+export const tokenPath = "/dev/token"
+
+/** The secret that signs the tokens: made once, kept in the data folder, readable by its owner only. */
+export const loadSecret = async (dataDir: string): Promise<string> => {
+  const file = join(dataDir, "secret")
+  await mkdir(dataDir, { recursive: true, mode: 0o700 })
+  try {
+    await writeFile(file, randomBytes(48).toString("base64url"), { mode: 0o600, flag: "wx" })
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error
+  }
+  return readFile(file, "utf8")
+}
+
+/** `POST /dev/token` with `{"user": "alice"}` answers `{"token": "…"}`. */
+export const makeIdentity =
+  (secret: string): Handler =>
+  async (request) => {
+    const site = request.headers.get("sec-fetch-site")
+    if (site !== null && site !== "same-origin")
+      return refuse(403, "Only this application's own page may ask.")
+    if (request.method !== "POST") return refuse(405, "Use POST.")
+    // A form on another site cannot send this type without asking first.
+    if (request.headers.get("content-type") !== "application/json") return refuse(415, "Send JSON.")
+    const user = await request.json().then(
+      (body: unknown) => (body as { readonly user?: unknown } | null)?.user,
+      () => undefined
+    )
+    if (!isPerson(user)) {
+      return refuse(400, `\`user\` must be one of: ${people.map((person) => person.id).join(", ")}.`)
+    }
+    const token = await tokens.signDevelopmentToken({ secret, userId: user, claims: { name: nameOf(user) } })
+    return Response.json({ token }, { headers: { "cache-control": "no-store" } })
+  }
+
+const refuse = (status: number, message: string) => Response.json({ message }, { status })

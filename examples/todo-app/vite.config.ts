@@ -1,0 +1,15 @@
+import react from "@vitejs/plugin-react"
+import { defineConfig } from "vite"
+
+export default defineConfig({
+  plugins: [react()],
+  // PGlite finds its WebAssembly beside its own modules, so it must stay where it is.
+  optimizeDeps: { exclude: ["@electric-sql/pglite"] },
+  build: {
+    target: "es2022",
+    chunkSizeWarningLimit: 1500,
+    // PGlite uses eval where Emscripten wants it to.
+    rolldownOptions: { checks: { eval: false } }
+  },
+  worker: { format: "es" }
+})
