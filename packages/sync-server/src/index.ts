@@ -1,5 +1,7 @@
 export * as Api from "./Api.ts"
 export * as Auth from "./Auth.ts"
 export { Authority, type AuthorityService } from "./Authority.ts"
+export * as AuthorityLive from "./authority/index.ts"
 export * as SyncServer from "./SyncServer.ts"
 export * as tokens from "./tokens.ts"
+export * as ServerDatabase from "./database.ts"
