@@ -87,9 +87,15 @@ export const make = (
     const tag = Context.GenericTag<Transaction>(`@synchrotron/sql-pglite/Transaction/${++clients}`)
     const permit = yield* Effect.makeSemaphore(1)
     const flush = needsFlush(options) ? makeFlush(session) : Effect.void
-    const settle = Effect.zipRight(endStrayTransaction(session), flush)
     const autocommit = new PgliteConnection(session, (use) =>
-      permit.withPermits(1)(Effect.zipLeft(use, settle))
+      permit.withPermits(1)(
+        use.pipe(
+          // A string of statements may have failed inside its own BEGIN, or after its own COMMIT.
+          Effect.tapError(() => Effect.zipRight(rollback(session), Effect.ignore(flush))),
+          Effect.zipLeft(endStrayTransaction(session)),
+          Effect.zipLeft(flush)
+        )
+      )
     )
     const spanAttributes: ReadonlyArray<readonly [string, unknown]> = [
       ...Object.entries(options.spanAttributes ?? {}),
@@ -134,7 +140,7 @@ export const make = (
           ).pipe(
             Effect.ensuring(Effect.sync(() => session.forget())),
             // Brings the transaction status up to date.
-            Effect.zipLeft(session.simple(";", "object"))
+            Effect.ensuring(Effect.ignore(session.simple("", "object")))
           )
         )
       )
@@ -150,7 +156,7 @@ export const make = (
       withoutTransforms: (): any => client,
       reactive: reactive.stream,
       reactiveMailbox: reactive.query,
-      json: (value: unknown) => statement`${JSON.stringify(value) ?? null}`,
+      json: (value: unknown) => jsonParam(statement, value),
       listen: notifications.listen,
       notify: notifications.notify,
       pipeline: (statements: ReadonlyArray<Statement>) => onConnection((_) => _.pipeline(statements)),
@@ -168,6 +174,13 @@ export const make = (
     }) as PgliteSqlClient
     return Object.assign(client, { safe: client })
   })
+
+/**
+ * A parameter that is the JSON text of the value, on any Postgres driver. (`PgClient.json` of `@effect/sql-pg` would
+ * send an array as an array literal and a string without quotes.)
+ */
+export const jsonParam = (sql: SqlStatement.Constructor, value: unknown): SqlStatement.Fragment =>
+  sql`${JSON.stringify(value) ?? null}`
 
 /** Provides `PgliteClient` and `SqlClient` from one instance. */
 export const layer = (
@@ -230,7 +243,7 @@ const makeFlush = (session: Session): Effect.Effect<void, SqlError> => {
   let flushedLsn: string | undefined
   const readLsn = session.simple("SELECT pg_current_wal_insert_lsn() AS lsn", "object")
   const sync = (session.db as unknown as { syncToFs(): Promise<void> }).syncToFs.bind(session.db)
-  return Effect.flatMap(readLsn, ([result]) => {
+  const flush = Effect.flatMap(readLsn, ([result]) => {
     const lsn: string = result!.rows[0].lsn
     if (lsn === flushedLsn) return Effect.void
     return Effect.uninterruptible(
@@ -244,4 +257,5 @@ const makeFlush = (session: Session): Effect.Effect<void, SqlError> => {
       })
     )
   })
+  return Effect.suspend(() => (session.status === "I" ? flush : Effect.void))
 }

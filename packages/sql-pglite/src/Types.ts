@@ -164,6 +164,14 @@ export const sessionSettings: Readonly<Record<string, string>> = {
   bytea_output: "hex"
 }
 
+/**
+ * `sessionSettings` in the form of libpq's and node-pg's `options` connection parameter: every connection of a pool
+ * then starts with them (`postgres://...?options=${encodeURIComponent(pgOptions)}`).
+ */
+export const pgOptions: string = Object.entries(sessionSettings)
+  .map(([name, value]) => `-c ${name}=${value.replace(/[\\ ]/g, "\\$&")}`)
+  .join(" ")
+
 /** `set_config` calls for the settings, as one SELECT without parameters. */
 export const settingsSql = (settings: Readonly<Record<string, string>>): string =>
   `SELECT ${Object.entries(settings)

@@ -2,13 +2,14 @@ export type { PgliteConnection, Row } from "./Connection.ts"
 export { type ErrorFields, PgliteDead, PgliteError, PgliteLocked, sqlState } from "./Errors.ts"
 export type { ImageOptions } from "./Image.ts"
 export type { OpenOptions } from "./Open.ts"
-export { PgliteClient, type PgliteClientOptions, type PgliteSqlClient } from "./PgliteClient.ts"
+export { jsonParam, PgliteClient, type PgliteClientOptions, type PgliteSqlClient } from "./PgliteClient.ts"
 export type { Statement } from "./Session.ts"
 export {
   encodeParam,
   parseArray,
   parserOf,
   pgDefaults,
+  pgOptions,
   pgTypes,
   sessionSettings,
   settingsSql,

@@ -242,6 +242,8 @@ test("use runs on the raw instance between other fibers' work", async () => {
     { name: "five" },
     { name: "six" }
   ])
+  const swallowed = sql.withTransaction(Effect.ignore(sql.use((db) => db.query("SELECT 1/0"))))
+  expect(sqlState(await failure(swallowed))).toBe("25P02")
   expect((await failure(sql.use(() => Promise.reject(new Error("mine")))))._tag).toBe("SqlError")
 })
 

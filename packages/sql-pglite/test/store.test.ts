@@ -161,6 +161,28 @@ test("two clients in one fiber keep their transactions apart", async () => {
   await b.close()
 })
 
+test("an instance that answers later, as behind a worker, takes turns", async () => {
+  const db = await PGlite.create({ loadDataDir: await testImage() })
+  const execProtocolRawStream: PGlite["execProtocolRawStream"] = async (message, options) => {
+    await new Promise((resolve) => setTimeout(resolve, 1))
+    return db.execProtocolRawStream(message, options)
+  }
+  const { close, sql } = await openClient({ pglite: { execProtocolRawStream } as PGlite })
+  await run(sql`CREATE TABLE t (a int)`)
+  const insert = (a: number) => sql`INSERT INTO t VALUES (${a}) RETURNING a`
+  const all = Effect.forEach([1, 2, 3, 4], insert, { concurrency: "unbounded" })
+  expect(await run(sql.withTransaction(all))).toEqual([[{ a: 1 }], [{ a: 2 }], [{ a: 3 }], [{ a: 4 }]])
+  await run(
+    Effect.timeoutOption(
+      sql.withTransaction(Effect.zipRight(insert(5), Effect.sleep("1 second"))),
+      "20 millis"
+    )
+  )
+  expect(await run(sql`SELECT count(*) AS n FROM t`)).toEqual([{ n: 4 }])
+  await close()
+  await db.close()
+})
+
 test("a browser store is flushed by each commit that wrote, and a failed flush is final", async () => {
   const db = await PGlite.create({ loadDataDir: await testImage() })
   let flushes = 0

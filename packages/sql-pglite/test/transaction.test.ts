@@ -142,7 +142,9 @@ describe("top level", () => {
         const waiting = yield* sql.withTransaction(
           Effect.gen(function* () {
             const fiber = yield* Effect.forkDaemon(
-              Effect.mapInputContext(sql.withTransaction(insert(9)), () => Context.empty())
+              Effect.mapInputContext(sql.withTransaction(insert(9)), (_: Context.Context<never>) =>
+                Context.empty()
+              )
             )
             yield* Effect.sleep(5)
             yield* Fiber.interrupt(fiber)
@@ -169,6 +171,7 @@ describe("top level", () => {
   test("BEGIN outside withTransaction is rolled back and refused", async () => {
     expect(sqlState(await failure(sql.unsafe("BEGIN; INSERT INTO item VALUES (1)")))).toBe("25001")
     expect(await run(ids)).toEqual([])
+    expect(sqlState(await failure(sql.unsafe("BEGIN; SELECT 1/0")))).toBe("22012")
     await run(sql.unsafe("BEGIN; INSERT INTO item VALUES (1); COMMIT"))
     expect(await run(ids)).toEqual([1])
   })
@@ -282,7 +285,7 @@ test("a stream in a transaction fetches as it is consumed, with other statements
   const rows = await run(
     sql.withTransaction(
       sql<{ n: number }>`SELECT n, pg_sleep(0) FROM generate_series(1, ${1000}::int) n`.stream.pipe(
-        Stream.mapEffect(({ n }) => (n % 300 === 0 ? insert(n) : Effect.succeed(n))),
+        Stream.mapEffect(({ n }) => (n % 300 === 0 ? Effect.asVoid(insert(n)) : Effect.void)),
         Stream.runCount
       )
     )
