@@ -15,7 +15,10 @@ export interface OpenOptions {
    * may be lost when the machine loses power.
    */
   readonly dataDir?: string | undefined
-  /** A data directory made by `PgliteClient.prepareImage`, loaded when the store is empty: saves initdb's 1.6 s. */
+  /**
+   * A data directory made by `PgliteClient.prepareImage`, loaded when the store is empty. It saves initdb's 1.6 s, and on
+   * `idb://` it makes every commit cheaper: a flush writes whole files, and its log segments are 1 MB instead of 16.
+   */
   readonly image?: Blob | File | Uint8Array | undefined
   /** The database to connect to, `postgres` by default. */
   readonly database?: string | undefined
