@@ -66,6 +66,9 @@ export const prepare = `SET LOCAL search_path = ${searchPath};${Object.entries(s
   .map(([name, value]) => `SET LOCAL ${name} = ${literal(value)}`)
   .join(";")}`
 
+/** The same for a session that belongs to one replica, once: nothing needs to be set in each of its transactions. */
+export const prepareSession = prepare.replaceAll("SET LOCAL ", "SET ")
+
 /** Runs the business logic or applies the patches of one record that was entered. */
 export const perform = (sql: SqlClient.SqlClient, record: Executable): Effect.Effect<unknown, unknown> =>
   record.run._tag === "patches"

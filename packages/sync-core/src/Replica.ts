@@ -188,6 +188,8 @@ export const make = (
         return { ...installed, self: self! }
       })
     )
+    // Every action runs under the engine's path: the connection is this replica's alone.
+    yield* sql.unsafe(Execution.prepareSession)
     const mode: Execution.Mode = { ...opened.mode, role: null }
     const clientId = opened.self.client_id
     const scansSql = yield* scanStatement(sql, app)
