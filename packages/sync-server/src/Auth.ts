@@ -44,11 +44,11 @@ export interface JwtOptions {
   /** Shared secret of at least 32 bytes. */
   readonly secret: Redacted.Redacted | string
   /** Demanded value of the claim `iss`; anything when absent. */
-  readonly issuer?: string
+  readonly issuer?: string | undefined
   /** Demanded value of the claim `aud`; anything when absent. */
-  readonly audience?: string
+  readonly audience?: string | undefined
   /** How far the clock of the issuer may differ, in seconds; 5 unless given. */
-  readonly clockToleranceSeconds?: number
+  readonly clockToleranceSeconds?: number | undefined
 }
 
 /** The secret as a key. Fails when it is shorter than {@link secretBytesMin}. */

@@ -1,21 +1,96 @@
 /**
- * The sync server. {@link layerHttp} listens on Node, {@link handler} is a function from `Request` to `Response` for every
- * other server.
+ * The sync server of an application.
+ *
+ * | start it with        | and it is                                                                      |
+ * |----------------------|--------------------------------------------------------------------------------|
+ * | {@link layer}        | a server of its own on Node                                                    |
+ * | {@link makeHandler}  | a function from `Request` to `Response`, to mount in Hono, Next, Bun and others |
+ * | {@link layerHttp}    | as `layer`, for an `Authority` and an `Authenticator` of your own              |
+ * | {@link handler}      | as `makeHandler`, for the same                                                 |
  */
-import { HttpApp } from "@effect/platform"
-import { Effect, type Scope } from "effect"
-import type { Authenticator } from "./Auth.ts"
+import { HttpApp, type HttpServer, type HttpServerError } from "@effect/platform"
+import type { SqlError } from "@effect/sql"
+import type { PgliteLocked } from "@synchrotron/sql-pglite"
+import type { DatabaseTooNew, MigrationChanged, TablesUnsupported } from "@synchrotron/sync-core"
+import { Cause, Effect, Exit, Layer, type Redacted, Scope } from "effect"
+import { type Authenticator, type JwtOptions, layerJwt, type SecretTooShort } from "./Auth.ts"
 import type { Authority } from "./Authority.ts"
+import * as authority from "./authority/index.ts"
+import * as database from "./database.ts"
 import * as App from "./http/app.ts"
 import * as Node from "./http/node.ts"
 
 export type { Database } from "./database.ts"
 export type { Cors, HttpOptions } from "./http/app.ts"
-export type { NodeOptions } from "./http/node.ts"
+export { hostDefault, type NodeOptions, portDefault } from "./http/node.ts"
+
+/** The role as which records are executed, unless another is given. It is created when it does not exist. */
+export const roleDefault = "synchrotron_user"
+
+export type Options = AuthenticatorOptions &
+  App.HttpOptions &
+  Partial<authority.AuthorityOptions> & {
+    readonly app: authority.AuthorityOptions["app"]
+    readonly database: database.Database
+  }
+
+/** Tokens are JWTs signed with `jwtSecret`, or whatever the application's own authenticator takes. */
+export type AuthenticatorOptions =
+  | { readonly jwtSecret: Redacted.Redacted | string; readonly jwt?: Omit<JwtOptions, "secret"> }
+  | { readonly authenticator: Layer.Layer<Authenticator> }
+
+/** Why a server does not start; every message says what to do. */
+export type StartError =
+  | SecretTooShort
+  | PgliteLocked
+  | TablesUnsupported
+  | DatabaseTooNew
+  | MigrationChanged
+  | authority.AuthoritySetupError
+  | SqlError.SqlError
 
 export type Handler = (request: Request) => Promise<Response>
 
-/** The HTTP interface alone, on Node; for applications that bring their own authority or authenticator. */
+/**
+ * The whole server: database, authority, tokens and HTTP on Node. It listens when the layer is built. When the layer's
+ * scope closes, it stops listening, finishes what it has begun, and closes the database, in this order.
+ *
+ * @example
+ * SyncServer.layer({ app, database: { _tag: "embedded", dataDir: "./data" }, jwtSecret, port: 4400 }).pipe(
+ *   Layer.launch,
+ *   NodeRuntime.runMain // closes the scope on SIGINT and SIGTERM
+ * )
+ */
+export const layer = (
+  options: Options & Node.NodeOptions
+): Layer.Layer<HttpServer.HttpServer, StartError | HttpServerError.ServeError> =>
+  Layer.provide(layerHttp(options), services(options))
+
+/**
+ * The whole server but for the listening. Opens the database, and rejects with a {@link StartError} when it cannot.
+ *
+ * @returns `handler`, which answers every path below `/v1/`, and `close`, which finishes what was begun and closes the
+ *   database. After `close` the handler answers `Unavailable`.
+ * @example
+ * const sync = await SyncServer.makeHandler({ app, database: { _tag: "postgres", url }, jwtSecret })
+ * new Hono().all("/v1/*", (c) => sync.handler(c.req.raw))
+ */
+export const makeHandler = async (
+  options: Options
+): Promise<{ readonly handler: Handler; readonly close: () => Promise<void> }> => {
+  const scope = await Effect.runPromise(Scope.make())
+  const close = () => Effect.runPromise(Scope.close(scope, Exit.void))
+  const started = await Layer.build(services(options)).pipe(
+    Effect.flatMap((context) => Effect.provide(handler(options), context)),
+    Scope.extend(scope),
+    Effect.runPromiseExit
+  )
+  if (Exit.isSuccess(started)) return { handler: started.value, close }
+  await close()
+  throw Cause.squash(started.cause)
+}
+
+/** The HTTP interface alone, on Node. */
 export const layerHttp = Node.layer
 
 /** The HTTP interface alone, as a web-standard handler that works while the scope is open. */
@@ -27,3 +102,14 @@ export const handler = (
     const run = HttpApp.toWebHandlerRuntime(yield* Effect.runtime<never>())(app)
     return (request) => run(request)
   })
+
+const services = (options: Options): Layer.Layer<Authority | Authenticator, StartError> =>
+  Layer.merge(
+    Layer.provide(
+      authority.layer({ ...options, role: options.role ?? roleDefault }),
+      database.layer(options.database)
+    ),
+    "authenticator" in options
+      ? options.authenticator
+      : layerJwt({ ...options.jwt, secret: options.jwtSecret })
+  )

@@ -26,7 +26,7 @@ export interface Cors {
 
 export interface HttpOptions {
   /** Any origin unless given: tokens are sent by the application, never by the browser on its own. `false`: none. */
-  readonly cors?: Cors | false
+  readonly cors?: Cors | false | undefined
   readonly limits?: {
     /** Bytes of a body, as sent and inflated; `Protocol.limits.bodyBytesMax` unless given. */
     readonly bodyBytesMax?: number

@@ -28,29 +28,35 @@ const invalid = (message: string) => new Protocol.InvalidRequest({ message })
 const tooLarge = (bytesMax: number) =>
   new BodyRefused(413, `The body is larger than ${bytesMax} bytes. Send fewer records in one request.`)
 
-/** Reads at most `bytesMax` bytes; leaves the connection open, so that the answer can be read by a client that still sends. */
+/**
+ * Reads at most `bytesMax` bytes. A client that sends more reads the answer only when it got rid of the rest, so Node
+ * goes on receiving, and forgets what it receives, until the client is done or the request's time is up.
+ */
 const read = (request: HttpServerRequest.HttpServerRequest, bytesMax: number) =>
   Effect.gen(function* () {
     if (Number(request.headers["content-length"] ?? 0) > bytesMax)
       return yield* Effect.fail(tooLarge(bytesMax))
     const source = request.source as Readable | Request
-    return yield* Effect.tryPromise({
-      try: async () => {
-        const chunks: Array<Uint8Array> = []
-        let length = 0
-        for await (const chunk of chunksOf(source)) {
-          length += chunk.length
-          if (length > bytesMax) {
-            if (source instanceof Readable) source.resume()
-            throw tooLarge(bytesMax)
-          }
-          chunks.push(chunk)
-        }
-        return Buffer.concat(chunks, length)
-      },
-      catch: (cause) => (cause instanceof BodyRefused ? cause : invalid("The body broke off before its end."))
+    const bytes = yield* Effect.tryPromise({
+      try: () => collect(source, bytesMax),
+      catch: () => invalid("The body broke off before its end.")
     })
+    if (bytes !== undefined) return bytes
+    if (source instanceof Readable) source.resume()
+    return yield* Effect.fail(tooLarge(bytesMax))
   })
+
+/** All bytes, or undefined as soon as there are too many. */
+const collect = async (source: Readable | Request, bytesMax: number) => {
+  const chunks: Array<Uint8Array> = []
+  let length = 0
+  for await (const chunk of chunksOf(source)) {
+    length += chunk.length
+    if (length > bytesMax) return undefined
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks, length)
+}
 
 const chunksOf = (source: Readable | Request): AsyncIterable<Uint8Array> | Iterable<Uint8Array> =>
   source instanceof Readable

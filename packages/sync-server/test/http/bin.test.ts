@@ -1,0 +1,138 @@
+/** The command as a real process. */
+import { type ChildProcess, spawn } from "node:child_process"
+import { mkdtempSync, rmSync } from "node:fs"
+import { createRequire } from "node:module"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { fileURLToPath, pathToFileURL } from "node:url"
+import { afterAll, afterEach, describe, expect, inject, it } from "vitest"
+import { createDatabase } from "../../../../test/postgres.ts"
+import app from "./fixtures/app.ts"
+import { record, request, secret, token as userToken } from "./support.ts"
+
+const bin = fileURLToPath(new URL("../../src/bin.ts", import.meta.url))
+const appPath = fileURLToPath(new URL("./fixtures/app.ts", import.meta.url))
+const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href
+const scratch = mkdtempSync(join(tmpdir(), "synchrotron-server-"))
+afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+
+interface Running {
+  readonly child: ChildProcess
+  readonly output: () => { readonly stdout: string; readonly stderr: string }
+  /** The first match of the pattern in stdout. */
+  readonly until: (pattern: RegExp) => Promise<RegExpMatchArray>
+  readonly exit: Promise<number | null>
+}
+
+const children: Array<Running> = []
+afterEach(async () => {
+  for (const { child, exit } of children.splice(0)) {
+    child.kill("SIGKILL")
+    await exit
+  }
+})
+
+const launch = (args: ReadonlyArray<string>, env: Record<string, string> = {}): Running => {
+  const child = spawn(process.execPath, ["--import", tsx, bin, ...args], {
+    cwd: scratch,
+    env: { PATH: process.env.PATH, SYNCHROTRON_JWT_SECRET: secret, ...env }
+  })
+  let stdout = ""
+  let stderr = ""
+  const waiting = new Set<() => void>()
+  const wake = () => {
+    for (const check of waiting) check()
+  }
+  child.stdout.setEncoding("utf8").on("data", (chunk) => {
+    stdout += chunk
+    wake()
+  })
+  child.stderr.setEncoding("utf8").on("data", (chunk) => {
+    stderr += chunk
+  })
+  const exit = new Promise<number | null>((resolve) => {
+    child.on("close", (code) => {
+      resolve(code)
+      wake()
+    })
+  })
+  const until = (pattern: RegExp) =>
+    new Promise<RegExpMatchArray>((resolve, reject) => {
+      const check = () => {
+        const match = stdout.match(pattern)
+        if (match) resolve(match)
+        else if (child.exitCode !== null) reject(new Error(`exit ${child.exitCode}: ${stdout}${stderr}`))
+        else return
+        waiting.delete(check)
+      }
+      waiting.add(check)
+      check()
+    })
+  const running = { child, output: () => ({ stdout, stderr }), until, exit }
+  children.push(running)
+  return running
+}
+
+const ready = /^synchrotron-server listening on http:\/\/127\.0\.0\.1:(\d+) \((.+)\)$/m
+
+const push = async (port: string, token: string, n: number) => {
+  const args = { id: `00000000-0000-4000-9000-00000000000${n}`, text: `note ${n}` }
+  const answer = await fetch(`http://127.0.0.1:${port}/v1/sync`, {
+    method: "POST",
+    headers: { authorization: `Bearer ${token}`, "content-type": "application/json" },
+    body: JSON.stringify(
+      request({ app: app.name, schema: app.schemaHash, records: [record(n, { name: "note.add", args })] })
+    )
+  })
+  // biome-ignore lint/suspicious/noExplicitAny: a test's look at a response
+  return [answer.status, (await answer.json()) as any] as const
+}
+
+describe("synchrotron-server", () => {
+  it("serves from an embedded store, which survives a SIGTERM", async () => {
+    const token = await userToken()
+    const env = { SYNCHROTRON_APP: appPath, SYNCHROTRON_PORT: "0", SYNCHROTRON_DATA_DIR: "store" }
+    const first = launch(["serve"], env)
+    const [, port, where] = await first.until(ready)
+    expect(where).toBe(`embedded store in ${join(scratch, "store")}`)
+    const [status, body] = await push(port!, token, 1)
+    expect(status, JSON.stringify(body)).toBe(200)
+    expect(body.verdicts[0].outcome).toBe("applied")
+    first.child.kill("SIGTERM")
+    expect(await first.exit, first.output().stderr).toBe(0)
+
+    const second = launch(["serve"], env)
+    const [, secondPort] = await second.until(ready)
+    const [again, secondBody] = await push(secondPort!, token, 2)
+    expect(again).toBe(200)
+    expect(secondBody.tables[0].rows).toHaveLength(2)
+
+    const third = launch(["serve"], env)
+    expect(await third.exit).toBe(1)
+    expect(third.output()).toEqual({
+      stdout: "",
+      stderr: expect.stringMatching(/^The data directory .* is in use/)
+    })
+    second.child.kill("SIGINT")
+    expect(await second.exit).toBe(0)
+  }, 120_000)
+
+  it("serves from Postgres, without saying the password", async () => {
+    const database = await createDatabase(inject("postgresUrl"), "serve")
+    try {
+      const server = launch(["serve", "--port", "0"], {
+        SYNCHROTRON_APP: appPath,
+        DATABASE_URL: database.url
+      })
+      const [, port, where] = await server.until(ready)
+      const url = new URL(database.url)
+      expect(where).toBe(`Postgres ${url.host}${url.pathname}`)
+      const health = await fetch(`http://127.0.0.1:${port}/v1/health`)
+      expect(await health.json()).toMatchObject({ status: "ok" })
+      server.child.kill("SIGTERM")
+      expect(await server.exit, server.output().stderr).toBe(0)
+    } finally {
+      await database.drop()
+    }
+  }, 120_000)
+})
