@@ -47,6 +47,13 @@ CREATE OR REPLACE FUNCTION synchrotron_det.timeofday() RETURNS text LANGUAGE sql
   SELECT to_char(synchrotron_det.now(), 'Dy Mon DD HH24:MI:SS.US YYYY TZ')
 $$;
 
+CREATE OR REPLACE FUNCTION synchrotron_det.age(timestamptz) RETURNS interval LANGUAGE sql STABLE AS $$
+  SELECT pg_catalog.age(synchrotron_det.now()::date::timestamptz, $1)
+$$;
+CREATE OR REPLACE FUNCTION synchrotron_det.age(timestamp) RETURNS interval LANGUAGE sql STABLE AS $$
+  SELECT pg_catalog.age(synchrotron_det.now()::date::timestamp, $1)
+$$;
+
 CREATE OR REPLACE FUNCTION synchrotron_det.random() RETURNS double precision LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
   bits text := synchrotron_det.draw();
@@ -60,6 +67,12 @@ CREATE OR REPLACE FUNCTION synchrotron_det.random(min integer, max integer) RETU
 $$;
 CREATE OR REPLACE FUNCTION synchrotron_det.random(min bigint, max bigint) RETURNS bigint LANGUAGE sql VOLATILE AS $$
   SELECT (min + floor(synchrotron_det.random()::numeric * (max::numeric - min + 1)))::bigint
+$$;
+
+-- As the numeric form of Postgres 17: any value of the finer of the two scales, both ends included.
+CREATE OR REPLACE FUNCTION synchrotron_det.random(min numeric, max numeric) RETURNS numeric LANGUAGE sql VOLATILE AS $$
+  SELECT round(min + floor(synchrotron_det.random()::numeric * ((max - min) * 10::numeric ^ s + 1)) / 10::numeric ^ s, s)
+  FROM (SELECT greatest(scale(min), scale(max)) AS s) AS digits
 $$;
 
 -- Box and Muller's transform of two uniform draws.
@@ -81,9 +94,12 @@ CREATE OR REPLACE FUNCTION synchrotron_det.uuidv4() RETURNS uuid LANGUAGE sql VO
 $$;
 
 -- RFC 9562: 48 bits of milliseconds, then random bits. Written out because Postgres has its own only since 18.
-CREATE OR REPLACE FUNCTION synchrotron_det.uuidv7() RETURNS uuid LANGUAGE sql VOLATILE AS $$
-  SELECT (lpad(to_hex(floor(extract(epoch FROM synchrotron_det.clock_timestamp()) * 1000)::bigint), 12, '0')
+CREATE OR REPLACE FUNCTION synchrotron_det.uuidv7(shift interval) RETURNS uuid LANGUAGE sql VOLATILE AS $$
+  SELECT (lpad(to_hex(floor(extract(epoch FROM synchrotron_det.clock_timestamp() + shift) * 1000)::bigint), 12, '0')
     || '7' || substr(bits, 14, 3) || '8' || substr(bits, 18, 15))::uuid
   FROM (SELECT replace(synchrotron_det.gen_random_uuid()::text, '-', '') AS bits) AS drawn
+$$;
+CREATE OR REPLACE FUNCTION synchrotron_det.uuidv7() RETURNS uuid LANGUAGE sql VOLATILE AS $$
+  SELECT synchrotron_det.uuidv7(interval '0')
 $$;
 `
