@@ -36,26 +36,53 @@ export type Run =
 /** What the executor sets around a record. A client has no role; the authority's is the principals' role. */
 export interface Mode {
   readonly role: string | null
-  /** Constraints that are INITIALLY DEFERRED; they are checked at the end of each record. */
+  /** Whether constraints can be deferred at all; they are checked at the end of each record. */
+  readonly deferrable: boolean
+  /** Constraints that are INITIALLY DEFERRED. */
   readonly deferredConstraints: ReadonlyArray<string>
 }
 
 const savepoint = "synchrotron_record"
 
-/** Statements that make what follows part of `record`. */
-export const enter = (record: Executable, mode: Mode): string => {
-  const now = new Date(Hlc.parts(record.hlc).ms).toISOString()
-  // Patches are put back by the engine; only code runs as the principal.
-  const role =
-    mode.role === null ? "" : `SET LOCAL ROLE ${record.run._tag === "code" ? identifier(mode.role) : "NONE"};`
-  return `${role}SELECT set_config('synchrotron.record', '${record.id}', true), set_config('synchrotron.now', '${now}', true), set_config('synchrotron.draws', '', true), set_config('synchrotron.user_id', ${literal(record.principal.userId)}, true), set_config('request.jwt.claims', ${literal(JSON.stringify(record.principal.claims))}, true)`
-}
+const now = (record: Executable) => new Date(Hlc.parts(record.hlc).ms).toISOString()
+
+// Patches are put back by the engine; only code runs as the principal.
+const roleOf = (record: Executable, mode: Mode): string =>
+  mode.role === null ? "" : `SET LOCAL ROLE ${record.run._tag === "code" ? identifier(mode.role) : "NONE"};`
+
+const enterSql = (id: string, time: string, userId: string, claims: string) =>
+  `SELECT set_config('synchrotron.record', ${id}, true), set_config('synchrotron.now', ${time}, true), set_config('synchrotron.draws', '', true), set_config('synchrotron.user_id', ${userId}, true), set_config('request.jwt.claims', ${claims}, true)`
+const enterPrepared = enterSql("$1", "$2", "$3", "$4")
+
+/** Makes what follows in this transaction part of `record`; for a record that has the transaction to itself. */
+export const enter = (
+  sql: SqlClient.SqlClient,
+  record: Executable
+): Effect.Effect<unknown, SqlError.SqlError> =>
+  sql.unsafe(enterPrepared, [
+    record.id,
+    now(record),
+    record.principal.userId,
+    JSON.stringify(record.principal.claims)
+  ])
+
+/** The same as text, to be sent together with other statements. */
+const entering = (record: Executable, mode: Mode): string =>
+  roleOf(record, mode) +
+  enterSql(
+    `'${record.id}'`,
+    `'${now(record)}'`,
+    literal(record.principal.userId),
+    literal(JSON.stringify(record.principal.claims))
+  )
 
 /** Statements that end a record: what was deferred is checked now, so that a failure is this record's. */
 export const check = (mode: Mode): string =>
-  mode.deferredConstraints.length === 0
+  !mode.deferrable
     ? ""
-    : `SET CONSTRAINTS ALL IMMEDIATE;SET CONSTRAINTS ${mode.deferredConstraints.join(", ")} DEFERRED;`
+    : mode.deferredConstraints.length === 0
+      ? "SET CONSTRAINTS ALL IMMEDIATE;"
+      : `SET CONSTRAINTS ALL IMMEDIATE;SET CONSTRAINTS ${mode.deferredConstraints.join(", ")} DEFERRED;`
 
 /** Statements that make what follows no part of any record. */
 export const leave = (mode: Mode): string =>
@@ -114,7 +141,7 @@ export const sequence = (
           )
         : sql.unsafe(statements)
     for (const record of records) {
-      yield* closeAnd(`SAVEPOINT ${savepoint};${enter(record, mode)}`)
+      yield* closeAnd(`SAVEPOINT ${savepoint};${entering(record, mode)}`)
       open = true
       const exit = yield* Effect.exit(perform(sql, record))
       if (Exit.isFailure(exit)) {

@@ -86,11 +86,15 @@ export const install = (
         `INSERT INTO synchrotron.installed (hash) VALUES (${literal(hash)}) ON CONFLICT (singleton) DO UPDATE SET hash = excluded.hash`
       )
     }
-    const deferred = yield* sql.unsafe<{ name: string }>(
-      `SELECT format('%I.%I', n.nspname, c.conname) AS name FROM pg_constraint c JOIN pg_namespace n ON n.oid = c.connamespace
-       WHERE c.condeferred AND n.nspname <> 'synchrotron' ORDER BY 1`
+    const deferrable = yield* sql.unsafe<{ name: string; deferred: boolean }>(
+      `SELECT format('%I.%I', n.nspname, c.conname) AS name, c.condeferred AS deferred FROM pg_constraint c
+       JOIN pg_namespace n ON n.oid = c.connamespace WHERE c.condeferrable AND n.nspname <> 'synchrotron' ORDER BY 1`
     )
-    return { migrated, changed, added, mode: { deferredConstraints: deferred.map((d) => d.name) } }
+    const mode = {
+      deferrable: deferrable.length > 0,
+      deferredConstraints: deferrable.filter((d) => d.deferred).map((d) => d.name)
+    }
+    return { migrated, changed, added, mode }
   })
 
 const migrationsToDo = (sql: SqlClient.SqlClient, app: SyncApp) =>

@@ -192,7 +192,6 @@ export const make = (
     yield* sql.unsafe(Execution.prepareSession)
     const mode: Execution.Mode = { ...opened.mode, role: null }
     const clientId = opened.self.client_id
-    const scansSql = yield* scanStatement(sql, app)
     let clock = witnessed(
       { ms: opened.self.clock_ms, counter: opened.self.clock_counter },
       opened.self.stamped
@@ -231,17 +230,21 @@ export const make = (
         run: decoded === null ? { _tag: "patches", patches: record.patches } : { _tag: "code", ...decoded }
       }
     }
+    const scans = Effect.map(
+      sql.unsafe<{ name: string; scans: number }>("SELECT name, scans FROM synchrotron.scans()"),
+      (rows) => new Map(rows.map((row) => [row.name, row.scans]))
+    )
     // A pending record that this version cannot execute, or that fails now, stays pending without effect.
     const replay = (records: ReadonlyArray<Execution.Executable | null>) =>
       Effect.gen(function* () {
         const runnable = records.filter((record) => record !== null)
         yield* sql.unsafe("DELETE FROM synchrotron.patches")
-        const before = (yield* sql.unsafe<Record<string, number>>(scansSql))[0]!
+        const before = yield* scans
         yield* Execution.sequence(sql, runnable, mode)
         const written = yield* sql.unsafe<{ tbl: string }>("SELECT DISTINCT tbl FROM synchrotron.patches")
-        const after = (yield* sql.unsafe<Record<string, number>>(scansSql))[0]!
+        const after = yield* scans
         used = new Set(written.map((w) => w.tbl))
-        for (const table of Object.keys(after)) if (after[table]! > before[table]!) used.add(table)
+        for (const [table, count] of after) if (count > (before.get(table) ?? 0)) used.add(table)
         return { count: runnable.length, written: written.map((w) => w.tbl) }
       })
 
@@ -275,19 +278,19 @@ export const make = (
               principal,
               run: { _tag: "code", action, args: decoded }
             }
-            yield* sql.unsafe(Execution.enter(record, mode))
+            yield* Execution.enter(sql, record)
             const value = yield* Execution.perform(sql, record)
-            if (options.purityCheck) yield* checkPurity(sql, name, record, mode)
-            const results = (yield* sql.unsafe(
-              `${Execution.check(mode)}${Execution.leave(mode)};INSERT INTO synchrotron.records (id, hlc, name, version, args, status) VALUES ('${record.id}', '${hlc}', ${literal(name)}, ${action.version}, ${literal(args)}, 'pending');${forget === null ? "" : `DELETE FROM synchrotron.records WHERE id = '${forget}';`}SELECT DISTINCT tbl FROM synchrotron.patches WHERE record_id = '${record.id}';${scansSql}`
-            )) as unknown as ReadonlyArray<ReadonlyArray<Record<string, unknown>>>
-            const written = results.at(-2)!.map((row) => row.tbl as string)
-            return { id: record.id, hlc, value, written, scans: results.at(-1)![0] as Record<string, number> }
+            if (options.purityCheck) yield* checkPurity(sql, name, record)
+            if (mode.deferrable) yield* sql.unsafe(Execution.check(mode))
+            const [kept] = yield* sql.unsafe<{ written: ReadonlyArray<string>; used: ReadonlyArray<string> }>(
+              "SELECT written, used FROM synchrotron.keep_record($1::uuid, $2, $3, $4::integer, $5, $6::uuid)",
+              [record.id, hlc, name, action.version, args, forget]
+            )
+            return { id: record.id, hlc, value, ...kept! }
           })
         )
         if (used !== null) {
-          for (const table of done.written) used.add(table)
-          for (const table of Object.keys(done.scans)) if (done.scans[table]! > 0) used.add(table)
+          for (const table of [...done.written, ...done.used]) used.add(table)
         }
         yield* publish({ tables: new Set(done.written), records: true, outcomes: [] })
         return { id: done.id, hlc: done.hlc, value: done.value }
@@ -602,20 +605,6 @@ const decodeArgs = (
   return Either.isRight(args) ? { action, args: args.right as unknown } : null
 }
 
-/** One statement whose one row counts, per synced table, the scans of this transaction on it and its indexes. */
-const scanStatement = (sql: SqlClient.SqlClient, app: SyncApp) =>
-  Effect.map(
-    sql.unsafe<{ name: string; oids: ReadonlyArray<string> }>(
-      `SELECT n.nspname || '.' || c.relname AS name, array[c.oid::text] || coalesce((SELECT array_agg(i.indexrelid::text) FROM pg_index i WHERE i.indrelid = c.oid), '{}') AS oids
-       FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname || '.' || c.relname = ANY ($1::text[])`,
-      [app.tables.map((t) => t.name)]
-    ),
-    (tables) =>
-      tables.length === 0
-        ? "SELECT 1 AS none WHERE true"
-        : `SELECT ${tables.map((t) => `(${t.oids.map((oid) => `pg_stat_get_xact_numscans(${oid})`).join("+")})::integer AS "${t.name.replaceAll('"', '""')}"`).join(", ")}`
-  )
-
 const keepNotices = (sql: SqlClient.SqlClient, response: SyncResponse) =>
   response.notices.length === 0
     ? Effect.void
@@ -644,12 +633,7 @@ const keepCursors = (sql: SqlClient.SqlClient, held: SyncRequest["cursors"], res
   })
 
 /** Undoes what the record did, executes it again, and compares; the state after is that of the second run. */
-const checkPurity = (
-  sql: SqlClient.SqlClient,
-  name: string,
-  record: Execution.Executable,
-  mode: Execution.Mode
-) =>
+const checkPurity = (sql: SqlClient.SqlClient, name: string, record: Execution.Executable) =>
   Effect.gen(function* () {
     const read = sql.unsafe<{ tbl: string; key: string; before: unknown; after: unknown }>(
       "SELECT tbl, key, before, after FROM synchrotron.patches WHERE record_id = $1 ORDER BY tbl, key, n",
@@ -662,9 +646,8 @@ const checkPurity = (
        ) AS net GROUP BY net.tbl`,
       [record.id]
     )
-    yield* sql.unsafe(
-      `DELETE FROM synchrotron.patches WHERE record_id = '${record.id}';${Execution.enter(record, mode)}`
-    )
+    yield* sql.unsafe("DELETE FROM synchrotron.patches WHERE record_id = $1", [record.id])
+    yield* Execution.enter(sql, record)
     const again = yield* Effect.exit(Execution.perform(sql, record))
     if (Exit.isFailure(again)) {
       return yield* new Impure({

@@ -3,6 +3,9 @@
  * `read_sql` gives present rows of $1 (keys) in the audiences $2; the authority runs it as the principal. `visible_sql`
  * gives the positions of the images $1 (a JSON array) that are in the audiences $2; the authority adds the policies to it.
  */
+import { sha256 } from "@noble/hashes/sha2.js"
+import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js"
+import { patchPlaces } from "./engine.ts"
 import type { TableShape } from "./inspect.ts"
 import { identifier, literal } from "./text.ts"
 
@@ -48,27 +51,28 @@ export const tableSql = (shape: TableShape, side: Side): string => {
     audience_sql: `SELECT array_agg((SELECT ${shape.audience} FROM (SELECT ${typedRow}) AS ${identifier(shape.name)} WHERE x.image IS NOT NULL) ORDER BY x.position)
       FROM unnest($1::jsonb[]) WITH ORDINALITY AS x(image, position)`
   }
-  const capture = `synchrotron.${identifier(`capture ${shape.fullName}`)}`
-  const truncate = `synchrotron.${identifier(`truncate ${shape.fullName}`)}`
+  const capture = `synchrotron.${identifier(functionName("capture", shape))}`
+  const truncate = `synchrotron.${identifier(functionName("truncate", shape))}`
   const record = `coalesce(nullif(current_setting('synchrotron.record', true), '')::uuid, synchrotron.outside_record(${name}))`
   const insert = "INSERT INTO synchrotron.patches (record_id, tbl, key, before, after)"
+  const place = shape.interleaves ? inPlace : anyPlace
   return `
-INSERT INTO synchrotron.tables (name, ${Object.keys(statements).join(", ")})
-VALUES (${name}, ${Object.values(statements).map(literal).join(", ")})
-ON CONFLICT (name) DO UPDATE SET ${Object.keys(statements)
+INSERT INTO synchrotron.tables (name, relations, ${Object.keys(statements).join(", ")})
+VALUES (${name}, ${literal(table)}::regclass::oid || ARRAY(SELECT indexrelid FROM pg_index WHERE indrelid = ${literal(table)}::regclass), ${Object.values(statements).map(literal).join(", ")})
+ON CONFLICT (name) DO UPDATE SET relations = excluded.relations, ${Object.keys(statements)
     .map((c) => `${c} = excluded.${c}`)
     .join(", ")};
 
 CREATE OR REPLACE FUNCTION ${capture}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER${settings(side)} AS $capture$
-BEGIN
-  IF TG_OP = 'INSERT' THEN
-    ${insert} VALUES (${record}, ${name}, ${key("NEW")}, NULL, ${image("NEW")});
+${place.declare}BEGIN
+  ${place.begin}IF TG_OP = 'INSERT' THEN
+    ${place.insert} VALUES (${place.first}${record}, ${name}, ${key("NEW")}, NULL, ${image("NEW")});
   ELSIF TG_OP = 'DELETE' THEN
-    ${insert} VALUES (${record}, ${name}, ${key("OLD")}, ${image("OLD")}, NULL);
+    ${place.insert} VALUES (${place.first}${record}, ${name}, ${key("OLD")}, ${image("OLD")}, NULL);
   ELSIF ${shape.keyColumns.map((c) => `OLD.${identifier(c)}::text = NEW.${identifier(c)}::text`).join(" AND ")} THEN
-    ${insert} VALUES (${record}, ${name}, ${key("NEW")}, ${image("OLD")}, ${image("NEW")});
+    ${place.insert} VALUES (${place.first}${record}, ${name}, ${key("NEW")}, ${image("OLD")}, ${image("NEW")});
   ELSE
-    ${insert} VALUES (${record}, ${name}, ${key("OLD")}, ${image("OLD")}, NULL), (${record}, ${name}, ${key("NEW")}, NULL, ${image("NEW")});
+    ${place.insert} VALUES (${place.first}${record}, ${name}, ${key("OLD")}, ${image("OLD")}, NULL), (${place.second}${record}, ${name}, ${key("NEW")}, NULL, ${image("NEW")});
   END IF;
   RETURN NULL;
 END $capture$;
@@ -84,12 +88,52 @@ DROP TRIGGER IF EXISTS "!synchrotron_before" ON ${table};
 DROP TRIGGER IF EXISTS "!synchrotron_change" ON ${table};
 DROP TRIGGER IF EXISTS "!synchrotron_update" ON ${table};
 DROP TRIGGER IF EXISTS "!synchrotron_truncate" ON ${table};
+DROP TRIGGER IF EXISTS "!synchrotron_end" ON ${table};
 CREATE TRIGGER "!synchrotron_before" BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ${table}
   FOR EACH STATEMENT WHEN (coalesce(current_setting('synchrotron.record', true), '') = '') EXECUTE FUNCTION synchrotron.outside_record_trigger();
 CREATE TRIGGER "!synchrotron_change" AFTER INSERT OR DELETE ON ${table} FOR EACH ROW EXECUTE FUNCTION ${capture}();
 CREATE TRIGGER "!synchrotron_update" AFTER UPDATE ON ${table} FOR EACH ROW WHEN (OLD *<> NEW) EXECUTE FUNCTION ${capture}();
 CREATE TRIGGER "!synchrotron_truncate" BEFORE TRUNCATE ON ${table} FOR EACH STATEMENT EXECUTE FUNCTION ${truncate}();
+${
+  shape.interleaves
+    ? `CREATE TRIGGER "!synchrotron_end" AFTER INSERT OR UPDATE OR DELETE ON ${table} FOR EACH STATEMENT EXECUTE FUNCTION synchrotron.end_statement();`
+    : ""
+}
 `
+}
+
+/** Patches in the order in which the trigger makes them. */
+const anyPlace = {
+  declare: "",
+  begin: "",
+  insert: "INSERT INTO synchrotron.patches (record_id, tbl, key, before, after)",
+  first: "",
+  second: ""
+}
+
+/**
+ * Rows of a statement are captured one by one, and between two of them a trigger of the application may write to the
+ * same table. So a statement takes a range of places when its first row is captured, and its other rows follow in
+ * it, before all that was written since. Keys that it removes come before keys that it adds, since they may be the
+ * same.
+ */
+const inPlace = {
+  declare: `DECLARE
+  slot text := 'synchrotron.place_' || pg_trigger_depth();
+  place bigint := nullif(current_setting(slot, true), '')::bigint + 1;
+`,
+  begin: `IF place IS NULL OR place % ${patchPlaces / 2} = 0 THEN place := nextval('synchrotron.patches_n_seq'); END IF;
+  PERFORM set_config(slot, place::text, true);
+  `,
+  insert: "INSERT INTO synchrotron.patches (n, record_id, tbl, key, before, after) OVERRIDING SYSTEM VALUE",
+  first: "place, ",
+  second: `place + ${patchPlaces / 2}, `
+}
+
+// Postgres cuts names at 63 bytes, and two tables must not share a function.
+const functionName = (what: string, shape: TableShape): string => {
+  const name = utf8ToBytes(`${what} ${shape.fullName}`)
+  return name.length <= 63 ? `${what} ${shape.fullName}` : `${what} ${bytesToHex(sha256(name)).slice(0, 32)}`
 }
 
 /** What text forms depend on: settings of a client's one session, and of each of the engine's transactions elsewhere. */

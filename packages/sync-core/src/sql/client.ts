@@ -39,6 +39,24 @@ CREATE TABLE IF NOT EXISTS synchrotron.later_patches (
   after jsonb
 );
 
+-- Scans of each synced table and its indexes in this transaction: what was read shows here.
+CREATE OR REPLACE FUNCTION synchrotron.scans() RETURNS TABLE (name text, scans bigint) LANGUAGE sql VOLATILE AS $$
+  SELECT t.name, (SELECT sum(pg_stat_get_xact_numscans(r.oid)) FROM unnest(t.relations) AS r(oid))::bigint FROM synchrotron.tables AS t
+$$;
+
+-- Ends a local record: keeps it, and says which synced tables it wrote and read. One round trip with cached plans.
+CREATE OR REPLACE FUNCTION synchrotron.keep_record(
+  this_id uuid, this_hlc text, this_name text, this_version integer, this_args text, forget uuid, OUT written text[], OUT used text[]
+) LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM set_config('synchrotron.record', '', true), set_config('synchrotron.now', '', true);
+  INSERT INTO synchrotron.records (id, hlc, name, version, args, status)
+  VALUES (this_id, this_hlc, this_name, this_version, this_args, 'pending');
+  IF forget IS NOT NULL THEN DELETE FROM synchrotron.records AS r WHERE r.id = forget; END IF;
+  written := ARRAY(SELECT DISTINCT p.tbl FROM synchrotron.patches AS p WHERE p.record_id = this_id);
+  used := ARRAY(SELECT s.name FROM synchrotron.scans() AS s WHERE s.scans > 0);
+END $$;
+
 CREATE OR REPLACE FUNCTION synchrotron.outside_record(tbl text) RETURNS uuid LANGUAGE plpgsql AS $$
 BEGIN
   RAISE EXCEPTION 'synchrotron: % is a synced table, and only actions write to it', tbl

@@ -1,5 +1,8 @@
 /** The schema `synchrotron` as every replica has it: what is captured, and the set-based ways to put rows back. */
 
+/** Places in the order of patches that one draw of the sequence gives: see `interleaves` in inspect.ts. */
+export const patchPlaces = 2 ** 20
+
 export const engineSql = `
 CREATE SCHEMA IF NOT EXISTS synchrotron;
 
@@ -15,7 +18,8 @@ CREATE TABLE IF NOT EXISTS synchrotron.installed (
   hash text NOT NULL
 );
 
--- The synced tables, each with its generated statements ($1: keys as text[], $2: images as jsonb[]).
+-- The synced tables, each with its generated statements ($1: keys as text[], $2: images as jsonb[]), and its own and
+-- its indexes' oids.
 CREATE TABLE IF NOT EXISTS synchrotron.tables (
   name text COLLATE "C" PRIMARY KEY,
   get_sql text NOT NULL,
@@ -26,12 +30,13 @@ CREATE TABLE IF NOT EXISTS synchrotron.tables (
   visible_sql text NOT NULL,
   all_sql text NOT NULL,
   purge_sql text NOT NULL,
-  audience_sql text NOT NULL
+  audience_sql text NOT NULL,
+  relations oid[] NOT NULL
 );
 
 -- What records did, in the order in which they did it: n grows along the order of execution.
 CREATE TABLE IF NOT EXISTS synchrotron.patches (
-  n bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+  n bigint GENERATED ALWAYS AS IDENTITY (INCREMENT ${patchPlaces}) PRIMARY KEY,
   record_id uuid NOT NULL,
   tbl text COLLATE "C" NOT NULL,
   key text COLLATE "C" NOT NULL,
@@ -44,6 +49,13 @@ CREATE INDEX IF NOT EXISTS patches_record ON synchrotron.patches (record_id);
 CREATE OR REPLACE FUNCTION synchrotron.user_id() RETURNS text LANGUAGE sql STABLE AS $$
   SELECT nullif(current_setting('synchrotron.user_id', true), '')
 $$;
+
+-- All rows of a statement are captured; the next one takes places after them.
+CREATE OR REPLACE FUNCTION synchrotron.end_statement() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM set_config('synchrotron.place_' || pg_trigger_depth(), '', true);
+  RETURN NULL;
+END $$;
 
 -- Makes rows be exactly what their images say (NULL: absent), and returns how many were different. Costs one join
 -- for all keys and writes only what differs. Triggers, cascades and foreign keys stay off: images hold their effects.

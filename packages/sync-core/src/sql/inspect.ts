@@ -23,6 +23,11 @@ export interface TableShape {
   /** In key order. */
   readonly keyColumns: ReadonlyArray<string>
   readonly audience: string
+  /**
+   * Whether patches of one statement can come between those of another: a trigger of the application runs after
+   * each row, or a key's uniqueness is checked late, so that keys can be handed on from row to row.
+   */
+  readonly interleaves: boolean
 }
 
 interface CatalogRow {
@@ -30,6 +35,7 @@ interface CatalogRow {
   readonly kind: string | null
   readonly columns: ReadonlyArray<Column> | null
   readonly key_columns: ReadonlyArray<string> | null
+  readonly interleaves: boolean
 }
 
 type Problem = (typeof TablesUnsupported.Type)["problems"][number]
@@ -52,7 +58,8 @@ export const inspect = (
         fullName: row.full_name,
         columns: row.columns ?? [],
         keyColumns: row.key_columns ?? [],
-        audience: tables[i]!.audience
+        audience: tables[i]!.audience,
+        interleaves: row.interleaves
       })
     }
     if (problems.length > 0) return yield* new TablesUnsupported({ problems })
@@ -75,7 +82,10 @@ SELECT wanted.full_name, c.relkind::text AS kind,
   (SELECT json_agg(a.attname ORDER BY k.position)
    FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, position)
    JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
-   WHERE i.indrelid = c.oid AND i.indisprimary) AS key_columns
+   WHERE i.indrelid = c.oid AND i.indisprimary) AS key_columns,
+  EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgname NOT LIKE '!synchrotron%'
+    AND g.tgtype & 1 = 1 AND g.tgtype & 66 = 0)
+    OR EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'p' AND k.condeferrable) AS interleaves
 FROM json_array_elements_text($1::json) WITH ORDINALITY AS wanted(full_name, position)
 LEFT JOIN pg_namespace ns ON ns.nspname = split_part(wanted.full_name, '.', 1)
 LEFT JOIN pg_class c ON c.relnamespace = ns.oid AND c.relname = substr(wanted.full_name, strpos(wanted.full_name, '.') + 1)
