@@ -44,37 +44,14 @@ export interface Mode {
 
 const savepoint = "synchrotron_record"
 
-const now = (record: Executable) => new Date(Hlc.parts(record.hlc).ms).toISOString()
-
-// Patches are put back by the engine; only code runs as the principal.
-const roleOf = (record: Executable, mode: Mode): string =>
-  mode.role === null ? "" : `SET LOCAL ROLE ${record.run._tag === "code" ? identifier(mode.role) : "NONE"};`
-
-const enterSql = (id: string, time: string, userId: string, claims: string) =>
-  `SELECT set_config('synchrotron.record', ${id}, true), set_config('synchrotron.now', ${time}, true), set_config('synchrotron.draws', '', true), set_config('synchrotron.user_id', ${userId}, true), set_config('request.jwt.claims', ${claims}, true)`
-const enterPrepared = enterSql("$1", "$2", "$3", "$4")
-
-/** Makes what follows in this transaction part of `record`; for a record that has the transaction to itself. */
-export const enter = (
-  sql: SqlClient.SqlClient,
-  record: Executable
-): Effect.Effect<unknown, SqlError.SqlError> =>
-  sql.unsafe(enterPrepared, [
-    record.id,
-    now(record),
-    record.principal.userId,
-    JSON.stringify(record.principal.claims)
-  ])
-
-/** The same as text, to be sent together with other statements. */
-const entering = (record: Executable, mode: Mode): string =>
-  roleOf(record, mode) +
-  enterSql(
-    `'${record.id}'`,
-    `'${now(record)}'`,
-    literal(record.principal.userId),
-    literal(JSON.stringify(record.principal.claims))
-  )
+/** Statements that make what follows part of `record`. */
+export const enter = (record: Executable, mode: Mode): string => {
+  const now = new Date(Hlc.parts(record.hlc).ms).toISOString()
+  // Patches are put back by the engine; only code runs as the principal.
+  const role =
+    mode.role === null ? "" : `SET LOCAL ROLE ${record.run._tag === "code" ? identifier(mode.role) : "NONE"};`
+  return `${role}SELECT set_config('synchrotron.record', '${record.id}', true), set_config('synchrotron.now', '${now}', true), set_config('synchrotron.draws', '', true), set_config('synchrotron.user_id', ${literal(record.principal.userId)}, true), set_config('request.jwt.claims', ${literal(JSON.stringify(record.principal.claims))}, true)`
+}
 
 /** Statements that end a record: what was deferred is checked now, so that a failure is this record's. */
 export const check = (mode: Mode): string =>
@@ -141,7 +118,7 @@ export const sequence = (
           )
         : sql.unsafe(statements)
     for (const record of records) {
-      yield* closeAnd(`SAVEPOINT ${savepoint};${entering(record, mode)}`)
+      yield* closeAnd(`SAVEPOINT ${savepoint};${enter(record, mode)}`)
       open = true
       const exit = yield* Effect.exit(perform(sql, record))
       if (Exit.isFailure(exit)) {
