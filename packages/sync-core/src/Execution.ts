@@ -44,26 +44,67 @@ export interface Mode {
 
 const savepoint = "synchrotron_record"
 
-/** Statements that make what follows part of `record`. */
-export const enter = (record: Executable, mode: Mode): string => {
-  const now = new Date(Hlc.parts(record.hlc).ms).toISOString()
-  // Patches are put back by the engine; only code runs as the principal.
-  const role =
-    mode.role === null ? "" : `SET LOCAL ROLE ${record.run._tag === "code" ? identifier(mode.role) : "NONE"};`
-  return `${role}SELECT set_config('synchrotron.record', '${record.id}', true), set_config('synchrotron.now', '${now}', true), set_config('synchrotron.draws', '', true), set_config('synchrotron.user_id', ${literal(record.principal.userId)}, true), set_config('request.jwt.claims', ${literal(JSON.stringify(record.principal.claims))}, true)`
+const now = (record: Executable) => new Date(Hlc.parts(record.hlc).ms).toISOString()
+
+/** One statement of several that are sent together. */
+interface Statement {
+  readonly sql: string
+  readonly params?: ReadonlyArray<string>
 }
 
-/** Statements that end a record: what was deferred is checked now, so that a failure is this record's. */
-export const check = (mode: Mode): string =>
-  !mode.deferrable
-    ? ""
-    : mode.deferredConstraints.length === 0
-      ? "SET CONSTRAINTS ALL IMMEDIATE;"
-      : `SET CONSTRAINTS ALL IMMEDIATE;SET CONSTRAINTS ${mode.deferredConstraints.join(", ")} DEFERRED;`
+const entering = (record: Executable): Statement => ({
+  sql: "SELECT set_config('synchrotron.record', $1, true), set_config('synchrotron.now', $2, true), set_config('synchrotron.draws', '', true), set_config('synchrotron.user_id', $3, true), set_config('request.jwt.claims', $4, true)",
+  params: [record.id, now(record), record.principal.userId, JSON.stringify(record.principal.claims)]
+})
 
-/** Statements that make what follows no part of any record. */
-export const leave = (mode: Mode): string =>
-  `${mode.role === null ? "" : "SET LOCAL ROLE NONE;"}SELECT set_config('synchrotron.record', '', true), set_config('synchrotron.now', '', true)`
+// Patches are put back by the engine; only code runs as the principal.
+const becoming = (record: Executable, mode: Mode): ReadonlyArray<Statement> =>
+  mode.role === null
+    ? []
+    : [{ sql: `SET LOCAL ROLE ${record.run._tag === "code" ? identifier(mode.role) : "NONE"}` }]
+
+/** Makes what follows in this transaction part of `record`; for a record that has the transaction to itself. */
+export const enter = (
+  sql: SqlClient.SqlClient,
+  record: Executable
+): Effect.Effect<unknown, SqlError.SqlError> => {
+  const statement = entering(record)
+  return sql.unsafe(statement.sql, statement.params)
+}
+
+/**
+ * Sends statements in one round trip: pipelined and prepared where the driver can, as PGlite's does, else as one text
+ * with the parameters written into it. The first that fails ends the rest.
+ */
+const together = (
+  sql: SqlClient.SqlClient,
+  statements: ReadonlyArray<Statement>
+): Effect.Effect<unknown, SqlError.SqlError> =>
+  "pipeline" in sql
+    ? (sql.pipeline as (statements: ReadonlyArray<Statement>) => Effect.Effect<unknown, SqlError.SqlError>)(
+        statements
+      )
+    : sql.unsafe(
+        statements
+          .map(({ sql, params = [] }) =>
+            sql.replace(/\$(\d)/g, (_, n: string) => literal(params[Number(n) - 1]!))
+          )
+          .join(";")
+      )
+
+/** Statements that end a record: what was deferred is checked now, so that a failure is this record's. */
+export const check = (mode: Mode): ReadonlyArray<Statement> =>
+  mode.deferredConstraints.length === 0
+    ? []
+    : [
+        { sql: "SET CONSTRAINTS ALL IMMEDIATE" },
+        { sql: `SET CONSTRAINTS ${mode.deferredConstraints.join(", ")} DEFERRED` }
+      ]
+
+const leaving = (mode: Mode): ReadonlyArray<Statement> => [
+  ...(mode.role === null ? [] : [{ sql: "SET LOCAL ROLE NONE" }]),
+  { sql: "SELECT set_config('synchrotron.record', '', true), set_config('synchrotron.now', '', true)" }
+]
 
 /** Fixes what SQL and text forms depend on for this transaction, so that it is the same on every replica. */
 export const prepare = `SET LOCAL search_path = ${searchPath};${Object.entries(sessionSettings)
@@ -100,25 +141,28 @@ export const sequence = (
 ): Effect.Effect<ReadonlyArray<Exit.Exit<unknown, unknown>>, SqlError.SqlError> =>
   Effect.gen(function* () {
     const exits: Array<Exit.Exit<unknown, unknown>> = []
-    const close = `${check(mode)}RELEASE SAVEPOINT ${savepoint};`
-    const abandon = sql.unsafe(`ROLLBACK TO SAVEPOINT ${savepoint};RELEASE SAVEPOINT ${savepoint}`)
+    const close = [...check(mode), { sql: `RELEASE SAVEPOINT ${savepoint}` }]
+    const abandon = together(sql, [
+      { sql: `ROLLBACK TO SAVEPOINT ${savepoint}` },
+      { sql: `RELEASE SAVEPOINT ${savepoint}` }
+    ])
     // Closing the last record and opening the next share a round trip, so a failure to close shows up here.
     let open = false
-    const closeAnd = (statements: string) =>
+    const closeAnd = (statements: ReadonlyArray<Statement>) =>
       open
-        ? sql.unsafe(close + statements).pipe(
+        ? together(sql, [...close, ...statements]).pipe(
             Effect.catchAll((error) =>
               isInfrastructure(error)
                 ? Effect.fail(error)
                 : Effect.suspend(() => {
                     exits[exits.length - 1] = Exit.fail(error)
-                    return Effect.zipRight(abandon, sql.unsafe(statements))
+                    return Effect.zipRight(abandon, together(sql, statements))
                   })
             )
           )
-        : sql.unsafe(statements)
+        : together(sql, statements)
     for (const record of records) {
-      yield* closeAnd(`SAVEPOINT ${savepoint};${enter(record, mode)}`)
+      yield* closeAnd([{ sql: `SAVEPOINT ${savepoint}` }, ...becoming(record, mode), entering(record)])
       open = true
       const exit = yield* Effect.exit(perform(sql, record))
       if (Exit.isFailure(exit)) {
@@ -130,7 +174,7 @@ export const sequence = (
       }
       exits.push(exit)
     }
-    if (records.length > 0) yield* closeAnd(leave(mode))
+    if (records.length > 0) yield* closeAnd(leaving(mode))
     return exits
   })
 

@@ -57,9 +57,9 @@ export const tableSql = (shape: TableShape, side: Side): string => {
   const insert = "INSERT INTO synchrotron.patches (record_id, tbl, key, before, after)"
   const place = shape.interleaves ? inPlace : anyPlace
   return `
-INSERT INTO synchrotron.tables (name, ${Object.keys(statements).join(", ")})
-VALUES (${name}, ${Object.values(statements).map(literal).join(", ")})
-ON CONFLICT (name) DO UPDATE SET ${Object.keys(statements)
+INSERT INTO synchrotron.tables (name, relations, ${Object.keys(statements).join(", ")})
+VALUES (${name}, ${literal(table)}::regclass::oid || ARRAY(SELECT indexrelid FROM pg_index WHERE indrelid = ${literal(table)}::regclass), ${Object.values(statements).map(literal).join(", ")})
+ON CONFLICT (name) DO UPDATE SET relations = excluded.relations, ${Object.keys(statements)
     .map((c) => `${c} = excluded.${c}`)
     .join(", ")};
 

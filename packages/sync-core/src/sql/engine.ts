@@ -18,7 +18,8 @@ CREATE TABLE IF NOT EXISTS synchrotron.installed (
   hash text NOT NULL
 );
 
--- The synced tables, each with its generated statements ($1: keys as text[], $2: images as jsonb[]).
+-- The synced tables, each with its generated statements ($1: keys as text[], $2: images as jsonb[]), and its own and
+-- its indexes' oids.
 CREATE TABLE IF NOT EXISTS synchrotron.tables (
   name text COLLATE "C" PRIMARY KEY,
   get_sql text NOT NULL,
@@ -29,7 +30,8 @@ CREATE TABLE IF NOT EXISTS synchrotron.tables (
   visible_sql text NOT NULL,
   all_sql text NOT NULL,
   purge_sql text NOT NULL,
-  audience_sql text NOT NULL
+  audience_sql text NOT NULL,
+  relations oid[] NOT NULL
 );
 
 -- What records did, in the order in which they did it: n grows along the order of execution.
