@@ -93,13 +93,12 @@ const together = (
       )
 
 /** Statements that end a record: what was deferred is checked now, so that a failure is this record's. */
-export const check = (mode: Mode): ReadonlyArray<Statement> =>
-  mode.deferredConstraints.length === 0
-    ? []
-    : [
-        { sql: "SET CONSTRAINTS ALL IMMEDIATE" },
-        { sql: `SET CONSTRAINTS ${mode.deferredConstraints.join(", ")} DEFERRED` }
-      ]
+export const check = (mode: Mode): ReadonlyArray<Statement> => [
+  ...(mode.deferrable ? [{ sql: "SET CONSTRAINTS ALL IMMEDIATE" }] : []),
+  ...(mode.deferredConstraints.length > 0
+    ? [{ sql: `SET CONSTRAINTS ${mode.deferredConstraints.join(", ")} DEFERRED` }]
+    : [])
+]
 
 const leaving = (mode: Mode): ReadonlyArray<Statement> => [
   ...(mode.role === null ? [] : [{ sql: "SET LOCAL ROLE NONE" }]),

@@ -281,7 +281,7 @@ export const make = (
             yield* Execution.enter(sql, record)
             const value = yield* Execution.perform(sql, record)
             if (options.purityCheck) yield* checkPurity(sql, name, record)
-            if (mode.deferrable) yield* sql.unsafe(Execution.check(mode))
+            for (const statement of Execution.check(mode)) yield* sql.unsafe(statement.sql)
             const [kept] = yield* sql.unsafe<{ written: ReadonlyArray<string>; used: ReadonlyArray<string> }>(
               "SELECT written, used FROM synchrotron.keep_record($1::uuid, $2, $3, $4::integer, $5, $6::uuid)",
               [record.id, hlc, name, action.version, args, forget]
