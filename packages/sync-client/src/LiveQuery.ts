@@ -8,7 +8,7 @@
  * the last commit that touched its tables; call `refresh`.
  */
 import type { SqlClient, SqlError } from "@effect/sql"
-import { Effect, type ParseResult, Queue, type Scope } from "effect"
+import { Cause, Effect, type ParseResult, Queue, type Scope } from "effect"
 import { ClientClosed, type ReadOnlyQuery } from "./Errors.ts"
 import * as Limits from "./Limits.ts"
 import * as Observable from "./Observable.ts"
@@ -200,7 +200,7 @@ const run = (
   })
 
 const fail = (entry: Entry, error: LiveQueryError): void => {
-  entry.store.set({ state: "error", rows: entry.store.get().rows, error })
+  entry.store.set({ state: "error", rows: entry.store.get().rows, error: Cause.originalError(error) })
   refreshed(entry)
 }
 

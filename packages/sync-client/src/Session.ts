@@ -19,6 +19,8 @@ export interface Session {
   /** A record was executed: count it and send it soon. */
   readonly executed: (id: RecordId) => Effect.Effect<void>
   readonly isPending: (id: RecordId) => boolean
+  /** Something may have changed on the server: sync soon, unless a failure says to wait. For a live path. */
+  readonly poke: Effect.Effect<void>
   /**
    * One full round, now: done when everything that was pending at the call is judged and an answer to a request
    * sent after the call is applied. Fails with what stopped the first attempt; the session goes on trying.
@@ -173,6 +175,7 @@ export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError
           pending.add(id)
           return dispatch({ _tag: "Commit" })
         }),
+      poke: dispatch({ _tag: "Commit" }),
       isPending: (id) => pending.has(id),
       sync: Effect.suspend(() =>
         state.paused ? Effect.fail(new SyncPaused()) : waiters.sync(pending.size, dispatch({ _tag: "Sync" }))

@@ -132,8 +132,9 @@ export const step = (state: State, event: Event, nowMs: number, settings: Settin
     }
     case "Failed": {
       const count = state.failure?.kind === event.kind ? state.failure.count + 1 : 1
-      const delayMs = Math.max(event.retryAfterMs ?? 0, backoffMs(event.kind, count, event.jitter, settings))
-      const notBefore = nowMs + Math.max(event.retryAfterMs ?? 0, settings.retryMsMin)
+      const retryAfterMs = Math.ceil(event.retryAfterMs ?? 0)
+      const delayMs = Math.max(retryAfterMs, backoffMs(event.kind, count, event.jitter, settings))
+      const notBefore = nowMs + Math.max(retryAfterMs, settings.retryMsMin)
       return {
         ...state,
         running: false,
@@ -168,7 +169,8 @@ export const backoffMs = (kind: FailureKind, count: number, jitter: number, sett
   const min = kind === "retryable" ? settings.retryMsMin : settings.unauthorizedRetryMsMin
   const max = kind === "retryable" ? settings.retryMsMax : settings.unauthorizedRetryMsMax
   const full = Math.min(max, min * 2 ** Math.min(count, 30))
-  return Math.max(min, (full / 2) * (1 + jitter))
+  // Whole milliseconds: timers cut fractions, and a timer that fires early finds nothing due.
+  return Math.min(max, Math.ceil(Math.max(min, (full / 2) * (1 + jitter))))
 }
 
 const run: Decision = { _tag: "Run" }

@@ -25,7 +25,7 @@ import {
   type SyncApp,
   type TablesUnsupported
 } from "@synchrotron/sync-core"
-import { Context, Effect, Layer, type Scope, Stream, type Subscribable } from "effect"
+import { Cause, Context, Effect, Layer, type Scope, Stream, type Subscribable } from "effect"
 import * as Connectivity from "./Connectivity.ts"
 import * as DatabaseLock from "./DatabaseLock.ts"
 import { type ClientClosed, type DatabaseInUse, OutcomeForgotten, UserUnknown } from "./Errors.ts"
@@ -203,7 +203,7 @@ export const fromReplica = (
         ? Effect.map(submit(operations), ({ value }) => value)
         : Effect.forEach(operations, (operation) =>
             Effect.match(submit(operation), {
-              onFailure: (error) => ({ _tag: "Failure", error }),
+              onFailure: (error) => ({ _tag: "Failure", error: Cause.originalError(error) }),
               onSuccess: ({ id, value }) => ({ _tag: "Success", value, id })
             })
           )

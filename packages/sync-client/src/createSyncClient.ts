@@ -221,5 +221,8 @@ const isList = (
 const run = async <A, E>(effect: Effect.Effect<A, E>): Promise<A> => {
   const exit = await Effect.runPromiseExit(effect)
   if (Exit.isSuccess(exit)) return exit.value
-  throw Cause.isInterruptedOnly(exit.cause) ? new ClientClosed() : Cause.squash(exit.cause)
+  // Effect hands errors on behind a proxy that knows where they came from; callers get the error itself.
+  throw Cause.isInterruptedOnly(exit.cause)
+    ? new ClientClosed()
+    : Cause.originalError(Cause.squash(exit.cause))
 }

@@ -1,0 +1,57 @@
+/** A replica without a database: a queue of ids, for the session's tests. */
+import type { Protocol, RecordId, Replica, Seq } from "@synchrotron/sync-core"
+import { Clock, Effect, Stream } from "effect"
+
+export class FakeReplica {
+  queue: Array<RecordId> = []
+  seq = 0
+  /** Records in one request. */
+  recordsMax = 1000
+  received = 0
+  restampedTo: number | undefined
+  private ids = 0
+
+  execute(): RecordId {
+    const id = `00000000-0000-4000-8000-${String(++this.ids).padStart(12, "0")}` as RecordId
+    this.queue.push(id)
+    return id
+  }
+
+  readonly request = Effect.map(
+    Clock.currentTimeMillis,
+    (clientTimeMs) =>
+      ({
+        clientTimeMs,
+        records: this.queue.slice(0, this.recordsMax).map((id) => ({ id, args: null }))
+      }) as unknown as Protocol.SyncRequest
+  )
+
+  readonly service = {
+    request: this.request,
+    receive: (_request: Protocol.SyncRequest, response: Protocol.SyncResponse) =>
+      Effect.sync(() => {
+        this.received++
+        this.seq = response.seq
+        const judged = new Set(response.verdicts.map(({ id }) => id))
+        this.queue = this.queue.filter((id) => !judged.has(id))
+        return { path: "rows", rows: 0, replayed: 0, seq: response.seq }
+      }),
+    restamp: (serverTimeMs: number) =>
+      Effect.sync(() => {
+        this.restampedTo = serverTimeMs
+      }),
+    pending: Effect.sync(() => this.queue.map((id) => ({ id }))),
+    rejected: Effect.succeed([]),
+    changes: Stream.empty,
+    clockOffsetMs: Effect.succeed(0),
+    cursor: Effect.sync(() => this.seq as Seq)
+  } as unknown as Replica.Replica
+}
+
+/** Judges everything that was sent. */
+export const answerTo = (request: Protocol.SyncRequest, seq = 1) =>
+  ({
+    seq,
+    verdicts: request.records.map(({ id }) => ({ id, outcome: "applied" })),
+    notices: []
+  }) as unknown as Protocol.SyncResponse

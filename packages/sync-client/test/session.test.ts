@@ -1,0 +1,352 @@
+/** The session with a clock that the test moves, a replica without a database and a scripted transport. */
+import { describe, expect, it } from "@effect/vitest"
+import { Offline, Session, SessionState, type TransportError } from "@synchrotron/sync-client"
+import { Protocol } from "@synchrotron/sync-core"
+import { Cause, Deferred, Effect, Exit, Fiber, Scope, TestClock } from "effect"
+import * as Observable from "../src/Observable.ts"
+import * as Status from "../src/Status.ts"
+import { answerTo, FakeReplica } from "./fake-replica.ts"
+
+type Answer = (request: Protocol.SyncRequest) => Effect.Effect<Protocol.SyncResponse, TransportError>
+
+const ok: Answer = (request) => Effect.succeed(answerTo(request))
+const fail =
+  (error: TransportError): Answer =>
+  () =>
+    Effect.fail(error)
+const offline = fail(new Offline({ message: "no network" }))
+
+const setUp = (
+  options: { readonly paused?: boolean; readonly pollMs?: number; readonly pending?: number } = {}
+) =>
+  Effect.gen(function* () {
+    const fake = new FakeReplica()
+    for (let i = 0; i < (options.pending ?? 0); i++) fake.execute()
+    const status = Status.make()
+    const connectivity = Observable.make(true)
+    const world = {
+      fake,
+      status,
+      connectivity,
+      requests: [] as Array<Protocol.SyncRequest>,
+      atOnce: 0,
+      atOnceMax: 0,
+      answer: ok as Answer
+    }
+    const session = yield* Session.make({
+      replica: fake.service,
+      transport: {
+        sync: (request) =>
+          Effect.acquireUseRelease(
+            Effect.sync(() => {
+              world.requests.push(request)
+              world.atOnceMax = Math.max(world.atOnceMax, ++world.atOnce)
+            }),
+            () => world.answer(request),
+            () =>
+              Effect.sync(() => {
+                world.atOnce--
+              })
+          )
+      },
+      status,
+      connectivity,
+      settings: { ...SessionState.settings, pollMs: options.pollMs ?? 0 },
+      paused: options.paused ?? false,
+      onReceived: () => Effect.void
+    })
+    const execute = Effect.suspend(() => session.executed(fake.execute()))
+    return Object.assign(world, { session, execute })
+  })
+
+/** Time that passes in steps, because one jump of the test clock wakes a sleeper once. */
+const passing = (seconds: number) => Effect.repeatN(TestClock.adjust(5000), seconds / 5 - 1)
+
+/** Lets the session's fiber do what it can do without time passing. */
+const settle = TestClock.adjust(0)
+
+describe("Session", () => {
+  it.scoped("syncs at the start, after a commit with its company, and by polling", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp({ pollMs: 5000 })
+      yield* settle
+      expect(world.requests.length).toBe(1)
+      expect(world.status.get()).toMatchObject({ phase: "idle", firstSyncDone: true, seq: 1, error: null })
+      yield* world.execute
+      yield* world.execute
+      expect(world.status.get().pending).toBe(2)
+      expect(world.requests.length).toBe(1)
+      yield* TestClock.adjust(SessionState.settings.commitDebounceMs)
+      expect(world.requests.length).toBe(2)
+      expect(world.requests[1]!.records.length).toBe(2)
+      expect(world.status.get().pending).toBe(0)
+      yield* TestClock.adjust(4999)
+      expect(world.requests.length).toBe(2)
+      yield* TestClock.adjust(1)
+      expect(world.requests.length).toBe(3)
+    })
+  )
+
+  it.scoped("S1: one request at a time; what comes meanwhile goes in the next", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp()
+      yield* settle
+      world.requests.length = 0
+      world.answer = (request) => Effect.delay(ok(request), 100)
+      const first = yield* Effect.fork(world.session.sync)
+      yield* settle
+      yield* world.execute
+      const second = yield* Effect.fork(world.session.sync)
+      yield* TestClock.adjust(150)
+      expect(yield* Fiber.poll(first)).toMatchObject({ _tag: "Some" })
+      // Its answer may be older than the second call, so that one waits for another request.
+      expect(yield* Fiber.poll(second)).toMatchObject({ _tag: "None" })
+      yield* TestClock.adjust(100)
+      yield* Fiber.join(second)
+      expect(world.requests.map(({ records }) => records.length)).toEqual([0, 1])
+      expect(world.atOnceMax).toBe(1)
+    })
+  )
+
+  it.scoped("sends a long queue in several requests at once, and sync waits for all of it", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp({ paused: true, pending: 25 })
+      world.fake.recordsMax = 10
+      yield* world.session.resume
+      yield* world.session.sync
+      expect(world.requests.map(({ records }) => records.length)).toEqual([10, 10, 5])
+      expect(world.status.get().pending).toBe(0)
+    })
+  )
+
+  it.scoped("does not spin when the server judges nothing", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp({ pending: 3, pollMs: 5000 })
+      world.answer = (request) => Effect.succeed({ ...answerTo(request), verdicts: [] })
+      yield* passing(10)
+      expect(world.requests.length).toBe(3)
+    })
+  )
+
+  it.scoped("backs off, keeps everything, and recovers; settled waits through it", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp({ pending: 1 })
+      world.answer = offline
+      const settled = yield* Effect.fork(world.session.settled)
+      expect(yield* Effect.flip(world.session.sync)).toMatchObject({ _tag: "Offline" })
+      const { error, online, phase, retryAt } = world.status.get()
+      expect({ phase, online, error }).toMatchObject({
+        phase: "waiting",
+        online: false,
+        error: { tag: "Offline", retryable: true }
+      })
+      expect(retryAt).toBeGreaterThanOrEqual(SessionState.settings.retryMsMin)
+      yield* passing(900)
+      const tries = world.requests.length
+      // 30 s at most between two tries, 15 s at least once it is there.
+      expect(tries).toBeGreaterThan(30)
+      expect(tries).toBeLessThan(75)
+      expect(world.status.get().pending).toBe(1)
+      world.answer = ok
+      yield* TestClock.adjust("30 seconds")
+      yield* Fiber.join(settled)
+      expect(world.status.get()).toMatchObject({
+        phase: "idle",
+        online: true,
+        pending: 0,
+        error: null,
+        retryAt: null
+      })
+    })
+  )
+
+  it.scoped("a commit, sync and coming online cut the wait", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp()
+      world.answer = offline
+      yield* passing(120)
+      const cut = (trigger: Effect.Effect<unknown, unknown>) =>
+        Effect.gen(function* () {
+          const before = world.requests.length
+          yield* Effect.ignore(trigger)
+          yield* TestClock.adjust(SessionState.settings.retryMsMin)
+          expect(world.requests.length).toBeGreaterThan(before)
+        })
+      yield* TestClock.adjust(600)
+      yield* cut(world.execute)
+      yield* cut(world.session.sync)
+      yield* cut(
+        Effect.sync(() => world.connectivity.set(false)).pipe(
+          Effect.zipRight(settle),
+          Effect.zipRight(
+            Effect.sync(() => {
+              expect(world.status.get().online).toBe(false)
+              world.connectivity.set(true)
+            })
+          )
+        )
+      )
+    })
+  )
+
+  it.scoped("keeps the server's retry-after", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp()
+      yield* settle
+      world.answer = fail(new Protocol.Unavailable({ message: "restarting", retryAfterMs: 60_000 }))
+      yield* Effect.exit(world.session.sync)
+      expect(world.status.get()).toMatchObject({ phase: "waiting", online: true })
+      const before = world.requests.length
+      yield* world.execute
+      yield* TestClock.adjust(59_999)
+      expect(world.requests.length).toBe(before)
+      yield* TestClock.adjust(1)
+      expect(world.requests.length).toBe(before + 1)
+    })
+  )
+
+  it.scoped("stops after a final failure until sync, online or resume", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp({ pollMs: 1000, pending: 1 })
+      const mismatch = new Protocol.SchemaMismatch({ message: "update", expected: "a", actual: "b" })
+      world.answer = fail(mismatch)
+      const settled = yield* Effect.flip(world.session.settled)
+      expect(Cause.originalError(settled)).toBe(mismatch)
+      expect(world.status.get()).toMatchObject({
+        phase: "stopped",
+        retryAt: null,
+        error: { tag: "SchemaMismatch", message: "update", retryable: false }
+      })
+      const before = world.requests.length
+      yield* world.execute
+      yield* TestClock.adjust("1 hour")
+      expect(world.requests.length).toBe(before)
+      world.answer = ok
+      yield* world.session.sync
+      expect(world.status.get()).toMatchObject({ phase: "idle", pending: 0 })
+    })
+  )
+
+  it.scoped("asks for the token once more, then tries slowly", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp({ paused: true })
+      world.answer = (request) =>
+        world.requests.length === 1
+          ? Effect.fail(new Protocol.Unauthorized({ message: "expired" }))
+          : ok(request)
+      yield* world.session.resume
+      yield* world.session.sync
+      expect(world.requests.length).toBe(2)
+      expect(world.status.get().phase).toBe("idle")
+
+      world.answer = fail(new Protocol.Unauthorized({ message: "expired" }))
+      yield* Effect.flip(world.session.sync)
+      expect(world.requests.length).toBe(4)
+      expect(world.status.get()).toMatchObject({
+        phase: "stopped",
+        error: { tag: "Unauthorized", retryable: true }
+      })
+      yield* passing(1200)
+      // Two requests each, five minutes at most between.
+      expect(world.requests.length).toBeGreaterThanOrEqual(4 + 2 * 4)
+      expect(world.requests.length).toBeLessThan(4 + 2 * 20)
+      world.answer = ok
+      yield* TestClock.adjust(SessionState.settings.unauthorizedRetryMsMax)
+      expect(world.status.get()).toMatchObject({ phase: "idle", error: null })
+    })
+  )
+
+  it.scoped("stamps the pending records again when the clock is wrong", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp({ pending: 1 })
+      const drift = fail(new Protocol.ClockDrift({ message: "ahead", serverTimeMs: 77 }))
+      world.answer = (request) => (world.fake.restampedTo === undefined ? drift(request) : ok(request))
+      yield* world.session.sync
+      expect(world.fake.restampedTo).toBe(77)
+      expect(world.requests.length).toBe(2)
+      world.answer = drift
+      expect(yield* Effect.flip(world.session.sync)).toMatchObject({ _tag: "ClockDrift" })
+      expect(world.requests.length).toBe(4)
+    })
+  )
+
+  it.scoped("S2: pause abandons the request, resume goes on", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp()
+      yield* settle
+      const answered = yield* Deferred.make<void>()
+      world.answer = (request) => Effect.zipRight(Deferred.await(answered), ok(request))
+      yield* world.execute
+      const sync = yield* Effect.fork(Effect.flip(world.session.sync))
+      yield* settle
+      expect(world.status.get().phase).toBe("syncing")
+      yield* world.session.pause
+      expect(world.status.get()).toMatchObject({ phase: "paused", pending: 1, error: null })
+      expect(yield* Fiber.join(sync)).toMatchObject({ _tag: "SyncPaused" })
+      expect(yield* Effect.flip(world.session.sync)).toMatchObject({ _tag: "SyncPaused" })
+      yield* Deferred.succeed(answered, undefined)
+      yield* TestClock.adjust("1 hour")
+      expect(world.fake.received).toBe(1)
+      expect(world.atOnce).toBe(0)
+
+      const settled = yield* Effect.fork(world.session.settled)
+      yield* settle
+      expect(yield* Fiber.poll(settled)).toMatchObject({ _tag: "None" })
+      world.answer = ok
+      yield* world.session.resume
+      yield* Fiber.join(settled)
+      expect(world.status.get()).toMatchObject({ phase: "idle", pending: 0 })
+    })
+  )
+
+  it.scoped("starts paused when asked to", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp({ paused: true, pollMs: 1000 })
+      yield* TestClock.adjust("1 hour")
+      expect(world.requests.length).toBe(0)
+      expect(world.status.get().phase).toBe("paused")
+    })
+  )
+
+  it.scoped("a defect does not end the session", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp({ pollMs: 1000 })
+      yield* settle
+      world.answer = () => Effect.die(new Error("boom"))
+      yield* TestClock.adjust(1000)
+      expect(world.status.get()).toMatchObject({
+        phase: "waiting",
+        error: { tag: "Defect", message: "boom" }
+      })
+      world.answer = ok
+      yield* TestClock.adjust(SessionState.settings.retryMsMax)
+      expect(world.status.get()).toMatchObject({ phase: "idle", error: null })
+    })
+  )
+
+  it.effect("closing ends waiting calls and the request under way", () =>
+    Effect.gen(function* () {
+      const scope = yield* Scope.make()
+      const world = yield* Scope.extend(setUp({ pending: 1 }), scope)
+      world.answer = () => Effect.never
+      const sync = yield* Effect.fork(Effect.flip(world.session.sync))
+      yield* settle
+      yield* Scope.close(scope, Exit.void)
+      expect(yield* Fiber.join(sync)).toMatchObject({ _tag: "ClientClosed" })
+      expect(world.atOnce).toBe(0)
+    })
+  )
+
+  it.scoped("tells nobody when nothing changed", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp({ pollMs: 0 })
+      yield* settle
+      let heard = 0
+      world.status.subscribe(() => heard++)
+      world.status.update({ phase: "idle", error: null })
+      world.status.update({ error: { tag: "x", message: "y", retryable: true } })
+      world.status.update({ error: { tag: "x", message: "y", retryable: true } })
+      expect(heard).toBe(1)
+    })
+  )
+})
