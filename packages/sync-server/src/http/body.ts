@@ -19,8 +19,7 @@ export const readSyncRequest = Effect.fn("http.readSyncRequest")(function* (
   const json = yield* parse(bytes)
   yield* checkProtocol(json)
   const decoded = yield* Effect.mapError(decodeRequest(json), describe)
-  // The sum of all args is within the body, so small bodies need no measuring.
-  if (bytes.length > Protocol.limits.argsBytesMax) yield* checkArgs(decoded.records)
+  yield* checkArgs(decoded.records)
   return decoded
 })
 
@@ -134,17 +133,25 @@ const path = (keys: ReadonlyArray<PropertyKey>) =>
         )
         .join("")
 
+/** Args of records in bounds, and such that they can be written as JSON again. */
 const checkArgs = (records: ReadonlyArray<Protocol.PendingRecord>) =>
-  Effect.suspend(() => {
-    for (const [i, record] of records.entries()) {
-      const bytes = Buffer.byteLength(JSON.stringify(record.args) ?? "")
-      if (bytes > Protocol.limits.argsBytesMax)
-        return Effect.fail(
-          new BodyRefused(
-            413,
-            `records[${i}].args: ${bytes} bytes of JSON, and at most ${Protocol.limits.argsBytesMax} are allowed.`
-          )
-        )
+  Effect.suspend((): Effect.Effect<void, Protocol.InvalidRequest | BodyRefused> => {
+    for (const [i, { args }] of records.entries()) {
+      const bytes = bytesOf(args)
+      if (bytes === undefined) return Effect.fail(invalid(`records[${i}].args: nested too deeply.`))
+      if (bytes > Protocol.limits.argsBytesMax) {
+        const message = `records[${i}].args: ${bytes} bytes of JSON, and at most ${Protocol.limits.argsBytesMax} are allowed.`
+        return Effect.fail(new BodyRefused(413, message))
+      }
     }
     return Effect.void
   })
+
+/** Bytes of the value as JSON; undefined when it is nested more deeply than the stack allows, which parsing does not mind. */
+const bytesOf = (args: unknown): number | undefined => {
+  try {
+    return Buffer.byteLength(JSON.stringify(args) ?? "")
+  } catch {
+    return undefined
+  }
+}

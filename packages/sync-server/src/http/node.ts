@@ -3,7 +3,7 @@ import { createServer, type Server } from "node:http"
 import type { HttpServerError } from "@effect/platform"
 import { type HttpApp, HttpServer, HttpServerResponse } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
-import { Duration, Effect, Layer } from "effect"
+import { Effect, Layer } from "effect"
 import type { Authenticator } from "../Auth.ts"
 import type { Authority } from "../Authority.ts"
 import * as App from "./app.ts"
@@ -27,12 +27,15 @@ export const layer = (
     Effect.gen(function* () {
       const { app, requests } = yield* App.make(options)
       const node = createServer()
+      const answering = answersOf(node)
       const server = yield* NodeHttpServer.make(() => node, {
         host: options.host ?? hostDefault,
         port: options.port ?? portDefault
       })
       yield* server.serve(lastWhen(requests.stopping, app))
-      yield* Effect.addFinalizer(() => Effect.flatMap(requests.stop, (leftMs) => stop(node, leftMs)))
+      yield* Effect.addFinalizer(() =>
+        Effect.flatMap(requests.stop, (leftMs) => stop(node, answering, leftMs))
+      )
       return server
     })
   )
@@ -43,26 +46,32 @@ const lastWhen = (stopping: () => boolean, app: HttpApp.Default): HttpApp.Defaul
     stopping() ? HttpServerResponse.setHeader(response, "connection", "close") : response
   )
 
-/** Accepts no connection any more, closes those that are or become idle, and cuts the others when time is up. */
-const stop = (node: Server, leftMs: number) =>
-  Effect.async<void>((resume) => {
-    node.close(() => resume(Effect.void))
-  }).pipe(
-    Effect.race(
-      Effect.forever(
+/** Listens no more, waits for the answers that are under way, but not for ever, and hangs up. */
+const stop = (node: Server, answering: ReadonlySet<unknown>, leftMs: number) =>
+  Effect.sync(() => node.close()).pipe(
+    Effect.zipRight(
+      Effect.repeat(
         Effect.delay(
-          Effect.sync(() => node.closeIdleConnections()),
-          idleCheckMs
-        )
+          Effect.sync(() => answering.size),
+          pollMs
+        ),
+        { until: (left) => left === 0 }
       )
     ),
     // Finalizers are uninterruptible, and a timeout has to interrupt.
     Effect.interruptible,
-    Effect.timeoutTo({
-      duration: Duration.millis(leftMs),
-      onSuccess: () => undefined,
-      onTimeout: () => node.closeAllConnections()
-    })
+    Effect.timeoutOption(leftMs),
+    Effect.zipRight(Effect.sync(() => node.closeAllConnections()))
   )
 
-const idleCheckMs = 50
+/** The answers that are not sent to their end. Connections say less: browsers open some that they never use. */
+const answersOf = (node: Server): ReadonlySet<unknown> => {
+  const answering = new Set<unknown>()
+  node.on("request", (_, response) => {
+    answering.add(response)
+    response.once("close", () => answering.delete(response))
+  })
+  return answering
+}
+
+const pollMs = 20

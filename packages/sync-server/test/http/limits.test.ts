@@ -68,6 +68,16 @@ describe.each(subjects)("limits over %s", (transport) => {
     expect((await subject.sync(request({ records: many }))).status).toBe(200)
   })
 
+  it("refuses args that parse but are too deep for anything else", async () => {
+    await serve()
+    const body = JSON.stringify(request({ records: [record(1), record(2, { args: "deep" })] }))
+    const nested = `${"[".repeat(100_000)}${"]".repeat(100_000)}`
+    expect(await refusal(await post(body.replace('"deep"', nested)))).toEqual([
+      400,
+      { _tag: "InvalidRequest", message: "records[1].args: nested too deeply." }
+    ])
+  })
+
   it("takes gzip", async () => {
     const seen: Array<Protocol.SyncRequest> = []
     await serve({

@@ -1,3 +1,4 @@
+import { connect } from "node:net"
 import { Effect } from "effect"
 import { describe, expect, it } from "vitest"
 import { request, response, type SubjectOptions, start, subjects, token } from "./support.ts"
@@ -68,6 +69,8 @@ describe.each(subjects)("stopping %s", (transport) => {
   it("is quick when there is nothing to finish, although clients keep connections open", async () => {
     const subject = await start(transport)
     await (await subject.sync(request())).text()
+    const unused = transport === "node" ? connect(subject.port, "127.0.0.1") : undefined
+    if (unused) await new Promise((resolve) => unused.once("connect", resolve))
     const begunMs = Date.now()
     await subject.close()
     expect(Date.now() - begunMs).toBeLessThan(1000)
