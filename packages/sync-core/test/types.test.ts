@@ -22,12 +22,13 @@ import {
 
 const runsMax = Number(process.env.TYPE_RUNS ?? 60)
 
+const isWellFormed = (text: string) => !/\p{Surrogate}/u.test(text)
 const plainText = fc
   .string({ unit: "grapheme", maxLength: 12 })
-  .filter((text) => !text.includes("\0") && text.isWellFormed())
+  .filter((text) => !text.includes("\0") && isWellFormed(text))
 const json = fc.jsonValue({ maxDepth: 2, stringUnit: "grapheme" }).map((value) => JSON.stringify(value))
 const noNul = json.filter(
-  (text) => !text.includes("\\u0000") && text.isWellFormed() && !/\\ud[89a-f]/i.test(text)
+  (text) => !text.includes("\\u0000") && isWellFormed(text) && !/\\ud[89a-f]/i.test(text)
 )
 const arrayOf = (items: ReadonlyArray<string | null>) =>
   `{${items.map((item) => (item === null ? "NULL" : `"${item.replace(/[\\"]/g, "\\$&")}"`)).join(",")}}`
