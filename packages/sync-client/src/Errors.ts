@@ -8,6 +8,7 @@
  * | `SyncPaused`       | call `resume()`                                                                     |
  * | `ReadOnlyQuery`    | write with an action                                                                |
  * | `DatabaseInUse`    | use the tab that has the database open, or close it                                 |
+ * | `DatabaseNotOpen`  | as its `cause` says                                                                 |
  * | `UserUnknown`      | pass `userId`, or a token whose payload has a `sub`                                 |
  * | `OutcomeForgotten` | the record was judged long ago and was not refused: treat it as done                |
  * | `ClientClosed`     | create a new client                                                                 |
@@ -43,6 +44,12 @@ export class DatabaseInUse extends Schema.TaggedError<DatabaseInUse>()("Database
     return `Another tab has the local database ${this.dataDir} open, and one tab owns it at a time. Use that tab, or close it and reload.`
   }
 }
+
+/** A live query has no database: it could not be opened. `cause` is the reason, a `SyncClient.OpenError`. */
+export class DatabaseNotOpen extends Schema.TaggedError<DatabaseNotOpen>()("DatabaseNotOpen", {
+  message: Schema.String,
+  cause: Schema.Defect
+}) {}
 
 /** Neither the options nor the token say whose database this is. */
 export class UserUnknown extends Schema.TaggedError<UserUnknown>()("UserUnknown", {

@@ -9,7 +9,7 @@
  */
 import type { SqlClient, SqlError } from "@effect/sql"
 import { Cause, Effect, type ParseResult, Queue, type Scope } from "effect"
-import { ClientClosed, type ReadOnlyQuery } from "./Errors.ts"
+import { ClientClosed, type DatabaseNotOpen, type ReadOnlyQuery } from "./Errors.ts"
 import * as Limits from "./Limits.ts"
 import * as Observable from "./Observable.ts"
 import * as QueryTables from "./QueryTables.ts"
@@ -17,7 +17,12 @@ import { type Query, snapshot } from "./Reader.ts"
 import { shareRows, textOf } from "./share.ts"
 
 /** `ParseError`: a row does not fit the schema that the caller gave. */
-export type LiveQueryError = ReadOnlyQuery | SqlError.SqlError | ClientClosed | ParseResult.ParseError
+export type LiveQueryError =
+  | ReadOnlyQuery
+  | SqlError.SqlError
+  | ParseResult.ParseError
+  | ClientClosed
+  | DatabaseNotOpen
 
 /** What a live query shows. In the state `error` the rows are the last ones that could be read. */
 export type LiveQueryState<Row> =
@@ -53,14 +58,17 @@ interface Entry {
 export class LiveQueries {
   private readonly entries = new Map<string, Entry>()
   private wake: () => void = () => {}
-  private closed = false
+  private closedBy: LiveQueryError | undefined
+  private closed: LiveQueryState<never> | undefined
 
   open(sql: string, params: ReadonlyArray<unknown> = []): LiveQuery {
     const key = textOf([sql, params])
     const current = () => this.entries.get(key)
     const watch = () => this.watch(key, sql, params)
     return {
-      get: () => current()?.store.get() ?? (this.closed ? closedState : loadingState),
+      get: () =>
+        current()?.store.get() ??
+        (this.closedBy === undefined ? loadingState : this.closedState(this.closedBy)),
       subscribe: (listener) => {
         const unwatch = watch()
         const unsubscribe = current()?.store.subscribe(listener)
@@ -121,7 +129,7 @@ export class LiveQueries {
           )
         )
         yield* Effect.sleep(Limits.liveQueryIntervalMs)
-      })
+      }).pipe(Effect.catchAllDefect((defect) => Effect.logError("Live queries could not run", defect)))
       yield* Effect.forever(round)
     })
     return Effect.zipRight(
@@ -131,7 +139,7 @@ export class LiveQueries {
   }
 
   private watch(key: string, sql: string, params: ReadonlyArray<unknown>): () => void {
-    if (this.closed) return () => {}
+    if (this.closedBy !== undefined) return () => {}
     let entry = this.entries.get(key)
     if (entry === undefined) {
       const store = Observable.make<LiveQueryState<AnyRow>>(loadingState)
@@ -167,20 +175,26 @@ export class LiveQueries {
     if (typeof entry.linger === "object") (entry.linger as { unref?: () => void }).unref?.()
   }
 
-  private close(): void {
-    this.closed = true
+  /** Ends all queries: each shows why, with its last rows. The first call counts. */
+  close(error: LiveQueryError = new ClientClosed()): void {
+    if (this.closedBy !== undefined) return
+    this.closedBy = error
     for (const entry of this.entries.values()) {
       clearTimeout(entry.linger)
-      entry.store.set({ ...closedState, rows: entry.store.get().rows })
-      refreshed(entry)
+      fail(entry, error)
     }
-    this.entries.clear()
   }
+
+  /** The same object each time, as React asks of a store. */
+  private closedState(error: LiveQueryError): LiveQueryState<never> {
+    this.closed ??= { state: "error", rows: noRows, error }
+    return this.closed
+  }
+  private closed: LiveQueryState<never> | undefined
 }
 
 const noRows: ReadonlyArray<never> = []
 const loadingState: LiveQueryState<never> = { state: "loading", rows: noRows, error: null }
-const closedState: LiveQueryState<never> = { state: "error", rows: noRows, error: new ClientClosed() }
 
 const run = (
   entry: Entry,

@@ -4,7 +4,7 @@
  */
 import type { Action, Outcome, RecordId, Replica } from "@synchrotron/sync-core"
 import { Cause, Effect, Either, Exit, Scope } from "effect"
-import { ClientClosed } from "./Errors.ts"
+import { ClientClosed, DatabaseNotOpen } from "./Errors.ts"
 import type { BatchResults, Results } from "./Execute.ts"
 import type { LiveQueryState } from "./LiveQuery.ts"
 import type { Observable } from "./Observable.ts"
@@ -113,7 +113,11 @@ export const createSyncClient = (options: SyncClient.Options): OpeningClient => 
   let closing: Promise<void> | undefined
   const opened = run(Scope.extend(SyncClient.open({ ...options, views }), scope))
   // Whoever uses the client hears of it; nobody is to be told by an unhandled rejection besides.
-  opened.catch(() => {})
+  opened.catch((cause: Error) => {
+    views.live.close(
+      new DatabaseNotOpen({ message: `The local database could not be opened. ${cause.message}`, cause })
+    )
+  })
 
   const running = new Set<Promise<unknown>>()
   const use = async <A, E>(f: (client: SyncClient.SyncClient) => Effect.Effect<A, E>): Promise<A> => {
@@ -129,6 +133,8 @@ export const createSyncClient = (options: SyncClient.Options): OpeningClient => 
     promise.then(done, done)
     return promise
   }
+  /** What comes after the operations that were begun before it, though nobody awaited them. */
+  const afterLocal: typeof use = (f) => Promise.allSettled(running).then(() => use(f))
   const executing = <Result>(
     submit: (client: SyncClient.SyncClient) => Effect.Effect<Replica.Executed<Result>, unknown>
   ): ExecutionPromise<Result> => {
@@ -161,11 +167,11 @@ export const createSyncClient = (options: SyncClient.Options): OpeningClient => 
     liveQuery: (sql, params, { lazy = false, schema } = {}) =>
       liveHandle(views, { sql, params, schema, lazy }),
     status: views.status,
-    sync: () => use((client) => client.sync),
-    settled: () => use((client) => client.settled),
+    sync: () => afterLocal((client) => client.sync),
+    settled: () => afterLocal((client) => client.settled),
     pause: () => use((client) => client.pause),
     resume: () => use((client) => client.resume),
-    pending: () => use((client) => client.pending),
+    pending: () => afterLocal((client) => client.pending),
     outcome: (id) => use((client) => client.outcome(id)),
     rejected: {
       get: views.rejected.get,
