@@ -190,7 +190,6 @@ export class LiveQueries {
     this.closed ??= { state: "error", rows: noRows, error }
     return this.closed
   }
-  private closed: LiveQueryState<never> | undefined
 }
 
 const noRows: ReadonlyArray<never> = []

@@ -1,5 +1,6 @@
 /** Live queries on a real database: they run when they must, and tell only what changed. */
 import { type LiveQueryState, SyncClient } from "@synchrotron/sync-client"
+import type { Action } from "@synchrotron/sync-core"
 import { Effect, Schema, Stream } from "effect"
 import { describe, expect, it } from "vitest"
 import { addTag, addTodo, app, bearer, FakeAuthority, renameTodo, uuid } from "./fixture.ts"
@@ -83,7 +84,7 @@ describe("liveQuery", () => {
       runs[name].subscribe(() => counts.set(name, counts.get(name)! + 1))
     }
     for (const name of names) await until(() => runs[name].get().state === "rows")
-    const ran = async (operation: Parameters<typeof client.execute>[0]) => {
+    const ran = async (operation: Action.AnyOperation) => {
       for (const name of names) counts.set(name, 0)
       await client.execute(operation)
       await runs.calling.refresh()
