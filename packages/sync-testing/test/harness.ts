@@ -1,9 +1,9 @@
 /** One authority and its clients for all tests of a `describe`, on embedded PGlite or on the real Postgres of the run. */
 import type { Replica, SyncApp } from "@synchrotron/sync-core"
+import type { AuthorityLive } from "@synchrotron/sync-server"
 import { Clock, Effect, Exit, Scope } from "effect"
 import { afterAll, beforeAll, expect, inject } from "vitest"
 import { createDatabase, type TestDatabase } from "../../../test/postgres.ts"
-import type { AuthorityOptions } from "../../sync-server/src/authority/index.ts"
 import { embedded, makeWorld, type TestClient, tablesOf, viewOf, type World } from "./world.ts"
 
 export const kinds = ["pglite", "postgres"] as const
@@ -28,7 +28,9 @@ export const stageOf = (
   kind: Kind,
   app: SyncApp.SyncApp,
   users: Readonly<Record<string, string>>,
-  options: Partial<AuthorityOptions> & { readonly client?: Partial<Replica.ReplicaOptions> } = {}
+  options: Partial<AuthorityLive.AuthorityOptions> & {
+    readonly client?: Partial<Replica.ReplicaOptions>
+  } = {}
 ): (() => Stage) => {
   let stage: Stage | undefined
   let database: TestDatabase | undefined

@@ -3,10 +3,8 @@ import type { SqlClient } from "@effect/sql"
 import { SqlClient as Sql } from "@effect/sql"
 import { PgliteClient, type PgliteSqlClient } from "@synchrotron/sql-pglite"
 import { type Principal, Protocol, Replica, type SyncApp } from "@synchrotron/sync-core"
+import { Authority, AuthorityLive, type AuthorityService, ServerDatabase } from "@synchrotron/sync-server"
 import { Context, Effect, Layer, Schema, type Scope } from "effect"
-import { Authority, type AuthorityService } from "../../sync-server/src/Authority.ts"
-import { type AuthorityOptions, layer as authorityLayer } from "../../sync-server/src/authority/index.ts"
-import { type Database, layer as databaseLayer } from "../../sync-server/src/database.ts"
 
 export interface TestClient {
   readonly name: string
@@ -30,17 +28,17 @@ export interface World {
 /** A new local database is loaded from an image, which takes a tenth of the time. */
 const image = Effect.runSync(Effect.cached(PgliteClient.prepareImage()))
 
-export const embedded: Database = { _tag: "embedded", dataDir: "memory://" }
+export const embedded: ServerDatabase.Database = { _tag: "embedded", dataDir: "memory://" }
 
 export const makeWorld = (
   app: SyncApp.SyncApp,
-  database: Database,
-  options: Partial<AuthorityOptions> = {}
+  database: ServerDatabase.Database,
+  options: Partial<AuthorityLive.AuthorityOptions> = {}
 ): Effect.Effect<World, unknown, Scope.Scope> =>
   Effect.gen(function* () {
     const context = yield* Layer.build(
-      authorityLayer({ app, role: "synchrotron_user", ...options }).pipe(
-        Layer.provideMerge(databaseLayer(database))
+      AuthorityLive.layer({ app, role: "synchrotron_user", ...options }).pipe(
+        Layer.provideMerge(ServerDatabase.layer(database))
       )
     )
     const service = Context.get(context, Authority)
