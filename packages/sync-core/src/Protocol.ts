@@ -3,7 +3,7 @@
  *
  * | request       |                                                                                          |
  * |---------------|------------------------------------------------------------------------------------------|
- * | `protocol`    | 1; another number is answered with `ProtocolMismatch`                                    |
+ * | `protocol`    | 1; another number is answered with `SchemaMismatch`                                      |
  * | `app`, `schema` | name of the application and its schema hash                                            |
  * | `clientId`    | the local database; belongs to the first user who used it                                |
  * | `clientTimeMs`| wall clock of the client when it sent the request                                        |
@@ -55,12 +55,13 @@ export type Patch = typeof Patch.Type
 
 export const PendingRecord = Schema.Struct({
   id: RecordId,
-  name: Schema.NonEmptyString.pipe(Schema.maxLength(200)),
-  version: Schema.Int.pipe(Schema.positive()),
+  // Nothing that Postgres cannot hold: control characters, or a version beyond its integer.
+  name: Schema.String.pipe(Schema.pattern(/^[^\p{Cc}]{1,200}$/u)),
+  version: Schema.Int.pipe(Schema.between(1, 2 ** 31 - 1)),
   args: Schema.Unknown,
   hlc: Hlc,
   /** Digest of the client's own patches; null when the record had no effect there. */
-  digest: Schema.NullOr(Schema.String)
+  digest: Schema.NullOr(Schema.String.pipe(Schema.pattern(/^[0-9a-f]{32}$/)))
 })
 export type PendingRecord = typeof PendingRecord.Type
 

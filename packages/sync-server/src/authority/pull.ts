@@ -5,7 +5,6 @@
 import type { SqlClient, SqlError } from "@effect/sql"
 import {
   type Audience,
-  Execution,
   Hlc,
   identifier,
   literal,
@@ -43,7 +42,7 @@ export const pull = (
   sql.withTransaction(
     Effect.gen(function* () {
       const results = (yield* sql.unsafe(
-        `SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;${Execution.prepare};
+        `SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;${setup.prepare}
          SELECT user_id FROM synchrotron.clients WHERE client_id = '${request.clientId}';
          SELECT seq, clock_ms AS ms, clock_counter AS counter FROM synchrotron.realm;
          ${asPrincipal(setup, principal)};

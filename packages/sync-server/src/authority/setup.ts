@@ -27,6 +27,8 @@ export interface TableStatements {
 }
 
 export interface Setup {
+  /** What a transaction runs first, so that SQL and text forms are the same as on every replica. */
+  readonly prepare: string
   readonly mode: Execution.Mode
   readonly tables: ReadonlyMap<string, TableStatements>
 }
@@ -39,6 +41,14 @@ export const setup = (
   Setup,
   TablesUnsupported | DatabaseTooNew | MigrationChanged | AuthoritySetupError | SqlError.SqlError
 > =>
+  Effect.flatMap(inTransaction(sql, app, role), (prepared) =>
+    // The one connection of a PGlite keeps what is set once; set per transaction it would forget its prepared plans.
+    "pglite" in sql
+      ? Effect.as(sql.unsafe(Execution.prepareSession), { ...prepared, prepare: "" })
+      : Effect.succeed({ ...prepared, prepare: `${Execution.prepare};` })
+  )
+
+const inTransaction = (sql: SqlClient.SqlClient, app: SyncApp.SyncApp, role: string) =>
   sql.withTransaction(
     Effect.gen(function* () {
       yield* sql.unsafe(`SELECT pg_advisory_xact_lock(${realmLock})`)
