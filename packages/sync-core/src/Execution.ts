@@ -63,13 +63,17 @@ const becoming = (record: Executable, mode: Mode): ReadonlyArray<Statement> =>
     ? []
     : [{ sql: `SET LOCAL ROLE ${record.run._tag === "code" ? identifier(mode.role) : "NONE"}` }]
 
-/** Makes what follows in this transaction part of `record`; for a record that has the transaction to itself. */
+// Postgres counts scans of earlier transactions for up to a second more, so the counts at the beginning are kept.
+const notingScans =
+  "set_config('synchrotron.scans', (SELECT json_object_agg(s.name, s.scans)::text FROM synchrotron.scans() AS s), true)"
+
+/** Makes what follows in this transaction part of `record`; for a client's record that has the transaction to itself. */
 export const enter = (
   sql: SqlClient.SqlClient,
   record: Executable
 ): Effect.Effect<unknown, SqlError.SqlError> => {
   const statement = entering(record)
-  return sql.unsafe(statement.sql, statement.params)
+  return sql.unsafe(`${statement.sql}, ${notingScans}`, statement.params)
 }
 
 /**
@@ -175,7 +179,8 @@ export const sequence = (
     }
     if (records.length > 0) yield* closeAnd(leaving(mode))
     return exits
-  })
+    // A span per statement of thousands of records would cost more than the statements.
+  }).pipe(Effect.withTracerEnabled(false))
 
 const isSqlError = (error: unknown): error is SqlError.SqlError =>
   typeof error === "object" && error !== null && "_tag" in error && error._tag === "SqlError"

@@ -54,7 +54,11 @@ BEGIN
   VALUES (this_id, this_hlc, this_name, this_version, this_args, 'pending');
   IF forget IS NOT NULL THEN DELETE FROM synchrotron.records AS r WHERE r.id = forget; END IF;
   written := ARRAY(SELECT DISTINCT p.tbl FROM synchrotron.patches AS p WHERE p.record_id = this_id);
-  used := ARRAY(SELECT s.name FROM synchrotron.scans() AS s WHERE s.scans > 0);
+  used := ARRAY(
+    SELECT s.name FROM synchrotron.scans() AS s
+    LEFT JOIN json_each_text(nullif(current_setting('synchrotron.scans', true), '')::json) AS b(name, scans) ON b.name = s.name
+    WHERE s.scans > coalesce(b.scans::bigint, 0)
+  );
 END $$;
 
 CREATE OR REPLACE FUNCTION synchrotron.outside_record(tbl text) RETURNS uuid LANGUAGE plpgsql AS $$
