@@ -42,7 +42,7 @@ import * as Status from "./Status.ts"
 import { Transport } from "./Transport.ts"
 import * as TransportHttp from "./TransportHttp.ts"
 
-export interface SyncClient extends Pick<Session.Session, "sync" | "settled" | "pause" | "resume"> {
+export interface SyncClient extends Pick<Session.Session, "sync" | "settled" | "pause" | "resume" | "poke"> {
   readonly clientId: ClientId
   readonly userId: string
   readonly execute: Execute
@@ -223,7 +223,8 @@ export const fromReplica = (
       sync: session.sync,
       settled: session.settled,
       pause: session.pause,
-      resume: session.resume
+      resume: session.resume,
+      poke: session.poke
     }
   })
 

@@ -119,6 +119,16 @@ describe("Session", () => {
     })
   )
 
+  it.scoped("a poke is followed by a sync, many of them by one", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp()
+      yield* settle
+      yield* Effect.repeatN(world.session.poke, 9)
+      yield* TestClock.adjust(SessionState.settings.commitDebounceMs)
+      expect(world.requests.length).toBe(2)
+    })
+  )
+
   it.scoped("does not spin when the server judges nothing", () =>
     Effect.gen(function* () {
       const world = yield* setUp({ pending: 3, pollMs: 5000 })
