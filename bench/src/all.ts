@@ -1,8 +1,10 @@
 /** Every benchmark by name. */
 import { Effect } from "effect"
+import { converge, idle } from "./converge.ts"
 import { localAction } from "./local.ts"
 import type { Measurement, Scale } from "./measure.ts"
 import { rebase } from "./rebase.ts"
+import { history, ingest, late } from "./server.ts"
 
 const one = (effect: Effect.Effect<Measurement, unknown>) =>
   Effect.map(effect, (measurement) => [measurement])
@@ -16,5 +18,10 @@ export const benchmarks: ReadonlyArray<
   ["rebase-1000-10", (scale) => one(rebase("rebase", 1000, 10, scale))],
   ["rebase-1000-1000", (scale) => one(rebase("rebase", 1000, 1000, scale))],
   ["sync-100-100", (scale) => one(rebase("sync", 100, 100, scale))],
-  ["sync-1000-1000", (scale) => one(rebase("sync", 1000, 1000, scale))]
+  ["sync-1000-1000", (scale) => one(rebase("sync", 1000, 1000, scale))],
+  ["converge-10x100", (scale) => one(converge(10, 100, scale))],
+  ["ingest-1000", (scale) => one(ingest(1000, scale))],
+  ["late-1-before-1000", (scale) => one(late(1000, scale))],
+  ["sync-1-after-50000", (scale) => one(history(1000, 50_000, scale))],
+  ["idle-sync", (scale) => one(idle(scale))]
 ]

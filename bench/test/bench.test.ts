@@ -1,0 +1,16 @@
+import { Effect } from "effect"
+import { describe, expect, it } from "vitest"
+import { benchmarks } from "../src/all.ts"
+import { tinyScale } from "../src/measure.ts"
+
+describe("benchmarks work at tiny sizes, and check what they measured", () => {
+  it.each(benchmarks.map(([name, run]) => ({ name, run })))(
+    "$name",
+    async ({ name, run }) => {
+      const results = await Effect.runPromise(run(tinyScale))
+      expect(results.map((result) => result.name)).toEqual([name])
+      for (const result of results) expect(result.ratio).toBeGreaterThan(0)
+    },
+    120_000
+  )
+})
