@@ -85,22 +85,23 @@ const verdicts = ({
   }))
   return Effect.map(
     sql.unsafe<{
+      position: number
       id: RecordId
       hlc: Hlc.Hlc
       status: "applied" | "changed" | "voided" | "rejected"
       error: string | null
       same: boolean
     }>(
-      `SELECT x.id, k.hlc, k.status, k.error, k.content = md5(x.content) AS same
-       FROM jsonb_to_recordset($1::jsonb) AS x(id uuid, content text)
+      `SELECT x.position::integer AS position, x.id, k.hlc, k.status, k.error, k.content = md5(x.content) AS same
+       FROM ROWS FROM (jsonb_to_recordset($1::jsonb) AS (id uuid, content text)) WITH ORDINALITY AS x(id, content, position)
        JOIN (SELECT id, hlc, status, error, content FROM synchrotron.records
              UNION ALL SELECT id, hlc, 'rejected', error, content FROM synchrotron.dead_letters) AS k ON k.id = x.id`,
       [JSON.stringify(sent)]
     ),
     (rows) => {
-      const rowsById = new Map(rows.map((row) => [row.id, row]))
-      return request.records.flatMap((record): ReadonlyArray<typeof Protocol.Verdict.Type> => {
-        const row = rowsById.get(record.id)
+      const rowsByPosition = new Map(rows.map((row) => [row.position, row]))
+      return request.records.flatMap((record, i): ReadonlyArray<typeof Protocol.Verdict.Type> => {
+        const row = rowsByPosition.get(i + 1)
         if (row === undefined) return []
         if (!row.same) {
           const message = "Another record has this id already. The first one stands."
