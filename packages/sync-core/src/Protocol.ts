@@ -7,6 +7,7 @@
  * | `app`, `schema` | name of the application and its schema hash                                            |
  * | `clientId`    | the local database; belongs to the first user who used it                                |
  * | `clientTimeMs`| wall clock of the client when it sent the request                                        |
+ * | `seq`         | last commit applied, if any; this client's records voided after it come back in `notices` |
  * | `cursors`     | last `seq` applied, by audience; an audience that is missing is loaded from the start    |
  * | `records`     | pending records, oldest first, at most `recordsMax`                                      |
  * | `after`       | HLC; canonical records after it come back in `later`, because the client may cross them  |
@@ -17,7 +18,7 @@
  * | `serverTimeMs`| wall clock of the server                                                                 |
  * | `audiences`   | those the user holds now; rows of any other audience must go                             |
  * | `verdicts`    | one for each record sent, in the order sent                                              |
- * | `notices`     | this client's earlier records that were voided since its cursor                          |
+ * | `notices`     | this client's earlier records that were voided since `seq` of the request                |
  * | `tables`      | net row changes since the cursors: key and image, or null for a row that is gone         |
  * | `later`       | canonical records with an HLC after `after`, in order, as far as the user may see them   |
  * | `clock`       | the latest milliseconds and counter in the canonical order; the client's clock passes it |
@@ -71,6 +72,7 @@ export const SyncRequest = Schema.Struct({
   schema: Schema.String,
   clientId: ClientId,
   clientTimeMs: Schema.Number,
+  seq: Schema.optional(Seq),
   cursors: Schema.Record({ key: Audience, value: Seq }),
   records: Schema.Array(PendingRecord).pipe(Schema.maxItems(limits.recordsMax)),
   after: Schema.NullOr(Hlc)

@@ -234,6 +234,13 @@ export const make = (
       sql.unsafe<{ name: string; scans: number }>("SELECT name, scans FROM synchrotron.scans()"),
       (rows) => new Map(rows.map((row) => [row.name, row.scans]))
     )
+    // What was rolled back has left its traces in `used`.
+    const forgetUsed = <A, E>(effect: Effect.Effect<A, E>) =>
+      Effect.onError(effect, () =>
+        Effect.sync(() => {
+          used = null
+        })
+      )
     // A pending record that this version cannot execute, or that fails now, stays pending without effect.
     const replay = (records: ReadonlyArray<Execution.Executable | null>) =>
       Effect.gen(function* () {
@@ -286,12 +293,11 @@ export const make = (
               "SELECT written, used FROM synchrotron.keep_record($1::uuid, $2, $3, $4::integer, $5, $6::uuid)",
               [record.id, hlc, name, action.version, args, forget]
             )
+            // Before the commit, for a sync that comes next must know it.
+            for (const table of [...kept!.written, ...kept!.used]) used?.add(table)
             return { id: record.id, hlc, value, ...kept! }
           })
         )
-        if (used !== null) {
-          for (const table of [...done.written, ...done.used]) used.add(table)
-        }
         yield* publish({ tables: new Set(done.written), records: true, outcomes: [] })
         return { id: done.id, hlc: done.hlc, value: done.value }
       }).pipe(
@@ -342,7 +348,7 @@ export const make = (
           schema: app.schemaHash,
           clientId,
           clientTimeMs: yield* Clock.currentTimeMillis,
-          cursors: yield* cursors,
+          ...(yield* position),
           records: records
             .slice(0, limits.recordsMax)
             .map((r) => ({ ...r, args: JSON.parse(r.args) as unknown })),
@@ -350,9 +356,16 @@ export const make = (
         } satisfies SyncRequest
       })
     )
-    const cursors = Effect.map(
-      sql.unsafe<{ audience: string; seq: number }>("SELECT audience, seq FROM synchrotron.cursors"),
-      (rows) => Object.fromEntries(rows.map((row) => [row.audience, row.seq])) as SyncRequest["cursors"]
+    const position = Effect.map(
+      sql.unsafe<{ applied: Seq; audience: string | null; seq: number | null }>(
+        "SELECT r.seq AS applied, c.audience, c.seq FROM synchrotron.replica AS r LEFT JOIN synchrotron.cursors AS c ON true"
+      ),
+      (rows) => ({
+        seq: rows[0]!.applied,
+        cursors: Object.fromEntries(
+          rows.flatMap((row) => (row.audience === null ? [] : [[row.audience, row.seq]]))
+        ) as SyncRequest["cursors"]
+      })
     )
 
     const receive = (sent: SyncRequest, response: SyncResponse) =>
@@ -360,8 +373,8 @@ export const make = (
         const nowMs = yield* Clock.currentTimeMillis
         const result = yield* sql.withTransaction(
           Effect.gen(function* () {
-            const held = yield* cursors
-            if (!sameCursors(held, sent.cursors)) return null
+            const { cursors: held, seq } = yield* position
+            if (seq !== sent.seq || !sameCursors(held, sent.cursors)) return null
             const pending = yield* pendingRows
             const pendingIds = new Set(pending.map((record) => record.id))
             const verdicts = response.verdicts.filter((verdict) => pendingIds.has(verdict.id))
@@ -441,8 +454,16 @@ export const make = (
               .map((v) => v.id)
             if (judged.length > 0)
               yield* sql.unsafe("DELETE FROM synchrotron.records WHERE id = ANY ($1::uuid[])", [judged])
-            yield* keepNotices(sql, response)
-            yield* keepCursors(sql, held, response)
+            // A record that was voided before its client had an answer is in the verdicts and in the notices.
+            const judgedIds = new Set(verdicts.map((verdict) => verdict.id))
+            const notices = response.notices.filter((notice) => !judgedIds.has(notice.id))
+            yield* keepNotices(sql, notices)
+            offsetMs = Math.round(response.serverTimeMs - (sent.clientTimeMs + nowMs) / 2)
+            yield* keepPosition(sql, sent, response, offsetMs)
+            // Before the commit, for an action that comes next must be stamped after what this one shows.
+            for (const verdict of response.verdicts)
+              if ("hlc" in verdict) clock = Hlc.witness(clock, verdict.hlc)
+            clock = later(clock, response.clock)
             const outcomes = [
               ...verdicts.map((v) => ({
                 id: v.id,
@@ -451,7 +472,7 @@ export const make = (
                     ? { _tag: v.outcome, error: v.error }
                     : { _tag: v.outcome }
               })),
-              ...response.notices.map((n) => ({
+              ...notices.map((n) => ({
                 id: n.id,
                 outcome: { _tag: "voided", error: n.error } as const
               }))
@@ -460,9 +481,6 @@ export const make = (
           })
         )
         if (result === null) return { path: "stale", rows: 0, replayed: 0, seq: response.seq } as const
-        for (const verdict of response.verdicts) if ("hlc" in verdict) clock = Hlc.witness(clock, verdict.hlc)
-        clock = later(clock, response.clock)
-        offsetMs = Math.round(response.serverTimeMs - (sent.clientTimeMs + nowMs) / 2)
         if (result.tables.size > 0 || result.outcomes.length > 0) {
           yield* publish({
             tables: result.tables,
@@ -471,7 +489,7 @@ export const make = (
           })
         }
         return { path: result.path, rows: result.rows, replayed: result.replayed, seq: response.seq }
-      }).pipe(Effect.uninterruptible)
+      }).pipe(forgetUsed, Effect.uninterruptible)
 
     const restamp = (serverTimeMs: number) =>
       Effect.gen(function* () {
@@ -496,7 +514,7 @@ export const make = (
           })
         )
         yield* publish({ tables: new Set(app.tables.map((t) => t.name)), records: true, outcomes: [] })
-      }).pipe(Effect.uninterruptible)
+      }).pipe(forgetUsed, Effect.uninterruptible)
 
     // ---- the inbox -------------------------------------------------------------------------------------------
 
@@ -605,8 +623,8 @@ const decodeArgs = (
   return Either.isRight(args) ? { action, args: args.right as unknown } : null
 }
 
-const keepNotices = (sql: SqlClient.SqlClient, response: SyncResponse) =>
-  response.notices.length === 0
+const keepNotices = (sql: SqlClient.SqlClient, notices: SyncResponse["notices"]) =>
+  notices.length === 0
     ? Effect.void
     : sql.unsafe(
         `INSERT INTO synchrotron.records (id, hlc, name, version, args, status, error)
@@ -614,7 +632,7 @@ const keepNotices = (sql: SqlClient.SqlClient, response: SyncResponse) =>
          FROM jsonb_to_recordset($1::jsonb) AS x(id uuid, hlc text, name text, version integer, args text, error text) ON CONFLICT DO NOTHING`,
         [
           JSON.stringify(
-            response.notices.map((n) => ({
+            notices.map((n) => ({
               ...n,
               args: JSON.stringify(n.args),
               error: JSON.stringify(n.error)
@@ -623,12 +641,18 @@ const keepNotices = (sql: SqlClient.SqlClient, response: SyncResponse) =>
         ]
       )
 
-const keepCursors = (sql: SqlClient.SqlClient, held: SyncRequest["cursors"], response: SyncResponse) =>
+const keepPosition = (
+  sql: SqlClient.SqlClient,
+  sent: SyncRequest,
+  response: SyncResponse,
+  offsetMs: number
+) =>
   Effect.gen(function* () {
     const next = Object.fromEntries(response.audiences.map((audience) => [audience, response.seq]))
-    if (sameCursors(held, next as SyncRequest["cursors"])) return
+    const same = sameCursors(sent.cursors, next as SyncRequest["cursors"])
+    if (same && sent.seq === response.seq) return
     yield* sql.unsafe(
-      `DELETE FROM synchrotron.cursors;INSERT INTO synchrotron.cursors (audience, seq) SELECT audience, ${response.seq} FROM json_array_elements_text(${literal(JSON.stringify(response.audiences))}) AS x(audience);UPDATE synchrotron.replica SET seq = ${response.seq}, clock_ms = ${response.clock.ms}, clock_counter = ${response.clock.counter}`
+      `DELETE FROM synchrotron.cursors;INSERT INTO synchrotron.cursors (audience, seq) SELECT audience, ${response.seq} FROM json_array_elements_text(${literal(JSON.stringify(response.audiences))}) AS x(audience);UPDATE synchrotron.replica SET seq = ${response.seq}, clock_ms = ${response.clock.ms}, clock_counter = ${response.clock.counter}, clock_offset_ms = ${offsetMs}`
     )
   })
 
