@@ -149,6 +149,15 @@ describe("SessionState", () => {
     expect(decide(step(held, { _tag: "Sync" }, 2000, settings), 2000, settings)._tag).toBe("Run")
   })
 
+  it("S7: what was committed during a run is sent after it", () => {
+    const running = start({ running: true, wantedAt: null })
+    const committed = step(running, { _tag: "Commit" }, 10, settings)
+    const after = step(committed, { _tag: "Done", more: false }, 100, { ...settings, pollMs: 0 })
+    expect(decide(after, 100, settings)._tag).toBe("Run")
+    const failed = step(committed, { _tag: "Failed", kind: "retryable", jitter: 0 }, 100, settings)
+    expect(decide(failed, 100, settings)).toEqual({ _tag: "Wait", untilMs: 100 + settings.retryMsMin })
+  })
+
   it("polls, unless told not to", () => {
     const done = (pollMs: number) =>
       step(start({ running: true, wantedAt: null }), { _tag: "Done", more: false }, 100, {

@@ -108,6 +108,23 @@ describe("Session", () => {
     })
   )
 
+  it.scoped("sync does not take an answer that may be older than the call", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp()
+      yield* settle
+      world.answer = (request) => Effect.delay(ok(request), 100)
+      yield* world.session.poke
+      yield* TestClock.adjust(SessionState.settings.commitDebounceMs)
+      expect(world.requests.length).toBe(2)
+      const sync = yield* Effect.fork(world.session.sync)
+      yield* TestClock.adjust(100)
+      expect(world.requests.length).toBe(3)
+      expect(yield* Fiber.poll(sync)).toMatchObject({ _tag: "None" })
+      yield* TestClock.adjust(100)
+      yield* Fiber.join(sync)
+    })
+  )
+
   it.scoped("sends a long queue in several requests at once, and sync waits for all of it", () =>
     Effect.gen(function* () {
       const world = yield* setUp({ paused: true, pending: 25 })

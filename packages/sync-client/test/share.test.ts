@@ -21,6 +21,8 @@ describe("shareRows", () => {
       fc.property(rows, rows, (previous, next) => {
         const shared = shareRows(previous, copy(next))
         expect(shared).toEqual(next)
+        // No row stands twice in the result unless it stood there twice before.
+        expect(new Set(shared).size).toBe(shared.length)
         const left = [...previous]
         for (const [i, row] of next.entries()) {
           const at = left.findIndex((old) => same(old, row))
