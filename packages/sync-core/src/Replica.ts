@@ -247,11 +247,15 @@ export const make = (
         const runnable = records.filter((record) => record !== null)
         yield* sql.unsafe("DELETE FROM synchrotron.patches")
         const before = yield* scans
-        yield* Execution.sequence(sql, runnable, mode)
+        const exits = yield* Execution.sequence(sql, runnable, mode)
         const written = yield* sql.unsafe<{ tbl: string }>("SELECT DISTINCT tbl FROM synchrotron.patches")
         const after = yield* scans
-        used = new Set(written.map((w) => w.tbl))
-        for (const [table, count] of after) if (count > (before.get(table) ?? 0)) used.add(table)
+        // What made a record fail, such as a row that it clashed with, is in no count.
+        if (exits.some(Exit.isFailure)) used = null
+        else {
+          used = new Set(written.map((w) => w.tbl))
+          for (const [table, count] of after) if (count > (before.get(table) ?? 0)) used.add(table)
+        }
         return { count: runnable.length, written: written.map((w) => w.tbl) }
       })
 
@@ -316,6 +320,13 @@ export const make = (
     // Runs on the decoded form of the encoded args, because that is what every other replica will run on.
     const prepare = (operation: AnyOperation) =>
       Schema.encode(operation.action.args)(operation.args).pipe(
+        // JSON has no NaN, no bigint and no Date: what does not survive it is refused here, not on the server.
+        Effect.flatMap((encoded) =>
+          Effect.try({
+            try: () => JSON.parse(JSON.stringify(encoded ?? null)) as unknown,
+            catch: (error) => new Error(`JSON cannot hold them (${describe(error)})`)
+          })
+        ),
         Effect.flatMap((encoded) =>
           Effect.map(Schema.decode(operation.action.args)(encoded), (decoded) => ({ encoded, decoded }))
         ),

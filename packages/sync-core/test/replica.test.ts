@@ -1,0 +1,816 @@
+import { SqlClient } from "@effect/sql"
+import { Cause, Clock, Deferred, Effect, Exit, Fiber, Schema, Stream } from "effect"
+import { describe, expect, it } from "vitest"
+import * as Action from "../src/Action.ts"
+import {
+  ActionCrashed,
+  ArgsInvalid,
+  DatabaseOfOther,
+  DatabaseTooNew,
+  Impure,
+  MigrationChanged,
+  RecordNotFound
+} from "../src/Errors.ts"
+import * as Hlc from "../src/Hlc.ts"
+import type { Audience, RecordId, RowKey, Seq, TableName } from "../src/Ids.ts"
+import { limits, type SyncRequest, type SyncResponse, type Verdict } from "../src/Protocol.ts"
+import * as Replica from "../src/Replica.ts"
+import * as SyncApp from "../src/SyncApp.ts"
+import * as SyncTable from "../src/SyncTable.ts"
+import { clear, contentOf, kinds, node, readPatches, useDatabase } from "./support.ts"
+
+class Overdrawn extends Schema.TaggedError<Overdrawn>()("Overdrawn", { balance: Schema.Int }) {}
+
+const Amount = Schema.Struct({ id: Schema.String, n: Schema.Int })
+const add = Action.make("add", {
+  args: Amount,
+  run: ({ args, sql }) =>
+    Effect.gen(function* () {
+      yield* sql`INSERT INTO accounts VALUES (${args.id}, 0) ON CONFLICT DO NOTHING`
+      const [row] = yield* sql<{ n: number }>`SELECT n FROM accounts WHERE id = ${args.id}`
+      yield* sql`UPDATE accounts SET n = ${row!.n + args.n} WHERE id = ${args.id}`
+      if (row!.n + args.n < 0) return yield* new Overdrawn({ balance: row!.n })
+      return row!.n + args.n
+    })
+})
+const slow = Action.make("slow", {
+  args: Schema.Struct({ id: Schema.String, rows: Schema.Int }),
+  run: ({ args, sql }) =>
+    Effect.forEach(
+      Array.from({ length: args.rows }, (_, i) => i),
+      (i) =>
+        Effect.zipRight(Effect.yieldNow(), sql`INSERT INTO entries VALUES (${`${args.id}${i}`}, ${args.id})`),
+      { discard: true }
+    )
+})
+const crash = Action.make("crash", {
+  args: Schema.Struct({ how: Schema.Literal("throw", "throw early", "die", "reject", "swallow") }),
+  run: ({ args, sql }) => {
+    if (args.how === "throw early") throw new Error("thrown early")
+    return Effect.gen(function* () {
+      yield* sql`INSERT INTO accounts VALUES ('crashed', 1)`
+      if (args.how === "throw") throw new Error("thrown")
+      if (args.how === "reject") yield* Effect.promise(() => Promise.reject(new Error("rejected")))
+      if (args.how === "swallow") yield* Effect.ignore(sql`SELECT 1 / 0`)
+      if (args.how === "die") yield* Effect.dieMessage("died")
+    })
+  }
+})
+let flips = 0
+const impure = Action.make("impure", {
+  args: Schema.Struct({ how: Schema.Literal("outside", "order", "second fails") }),
+  run: ({ args, sql }) =>
+    Effect.gen(function* () {
+      flips += 1
+      if (args.how === "second fails" && flips % 2 === 0) return yield* new Overdrawn({ balance: 7 })
+      if (args.how === "order")
+        yield* sql.unsafe(
+          "INSERT INTO entries SELECT 'o' || row_number() OVER (), id FROM (SELECT id FROM accounts ORDER BY pg_catalog.random()) AS x"
+        )
+      else yield* sql`INSERT INTO entries VALUES ('flip', ${String(flips)})`
+    })
+})
+const odd = <A, I>(name: string, args: Schema.Schema<A, I>) =>
+  Action.make(name, { args, run: ({ sql }) => Effect.asVoid(sql`INSERT INTO entries VALUES ('odd', 'odd')`) })
+const dateArgs = odd("odd.date", Schema.Struct({ at: Schema.Date }))
+const rawDate = odd("odd.rawDate", Schema.Struct({ at: Schema.DateFromSelf }))
+const bigint = odd("odd.bigint", Schema.Struct({ n: Schema.BigIntFromSelf }))
+const number = odd("odd.number", Schema.Struct({ n: Schema.Number }))
+
+const migration = {
+  id: "001",
+  sql: "CREATE TABLE accounts (id text PRIMARY KEY, n integer NOT NULL); CREATE TABLE entries (id text PRIMARY KEY, x text);"
+}
+const bank = (change: Partial<Parameters<typeof SyncApp.make>[0]> = {}) =>
+  SyncApp.make({
+    name: "bank",
+    migrations: [migration],
+    tables: ["accounts", "entries"].map((name) => SyncTable.make(name, { audience: "'all'" })),
+    actions: [add, slow, crash, impure, dateArgs, rawDate, bigint, number],
+    audiences: "SELECT 'all'",
+    ...change
+  })
+const app = bank()
+
+const open = (options: Partial<Replica.ReplicaOptions> = {}) =>
+  Replica.make({ app, userId: "ada", ...options })
+/** A replica on a cleared database. */
+const fresh = (options: Partial<Replica.ReplicaOptions> = {}) => Effect.zipRight(clear, open(options))
+
+const answer = (request: SyncRequest, change: Partial<SyncResponse> = {}): SyncResponse => ({
+  protocol: 1,
+  seq: 1 as Seq,
+  serverTimeMs: request.clientTimeMs,
+  audiences: ["all" as Audience],
+  verdicts: [],
+  notices: [],
+  tables: [],
+  later: [],
+  clock: { ms: 0, counter: 0 },
+  ...change
+})
+const rowsOf = (table: string, rows: Record<string, Record<string, string> | null>) => ({
+  table: `public.${table}` as TableName,
+  rows: Object.entries(rows).map(([id, image]) => [JSON.stringify([id]) as RowKey, image] as const)
+})
+const applied = (request: SyncRequest): ReadonlyArray<Verdict> =>
+  request.records.map(({ id, hlc }) => ({ id, outcome: "applied", hlc }))
+const failed = { class: "failed", message: "no" } as const
+const rejectAll = (request: SyncRequest): ReadonlyArray<Verdict> =>
+  request.records.map(({ id }) => ({ id, outcome: "rejected", error: failed }))
+
+/** The next change that the replica tells of, listened to from now on. */
+const firstChange = (replica: Replica.Replica) =>
+  Effect.gen(function* () {
+    const fiber = yield* Effect.fork(Stream.runHead(replica.changes).pipe(Effect.flatten))
+    // A subscription shows nowhere, so it gets a moment.
+    yield* Effect.sleep("20 millis")
+    return fiber
+  })
+
+const accounts = Effect.map(contentOf(app), (content) => content["public.accounts"])
+const at =
+  (ms: number) =>
+  <A, E, R>(effect: Effect.Effect<A, E, R>) =>
+    Effect.withClock(
+      effect,
+      Object.create(Clock.make(), {
+        currentTimeMillis: { value: Effect.succeed(ms) },
+        unsafeCurrentTimeMillis: { value: () => ms }
+      })
+    )
+
+describe.each(kinds)("a replica on %s", (kind) => {
+  const { run } = useDatabase(kind)
+
+  describe("I4: executing", () => {
+    it("keeps a record per operation with the patches that are its own, under 20 at once", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh()
+          const done = yield* Effect.all(
+            Array.from({ length: 20 }, (_, i) => replica.execute(slow({ id: `e${i}-`, rows: 3 }))),
+            { concurrency: "unbounded" }
+          )
+          const patches = yield* readPatches
+          for (const [i, { id }] of done.entries()) {
+            expect(patches.filter((p) => p.record_id === id).map((p) => p.after!.id)).toEqual([
+              `e${i}-0`,
+              `e${i}-1`,
+              `e${i}-2`
+            ])
+          }
+          const pending = yield* replica.pending
+          expect(pending.map((p) => p.id).sort()).toEqual(done.map((d) => d.id).sort())
+          expect(new Set(pending.map((p) => p.hlc)).size).toBe(20)
+        })
+      ))
+
+    it("read-modify-writes at once do not lose each other's", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh()
+          yield* Effect.all(
+            Array.from({ length: 20 }, () => replica.execute(add({ id: "a", n: 1 }))),
+            { concurrency: "unbounded" }
+          )
+          expect(yield* accounts).toEqual(["(a,20)"])
+        })
+      ))
+
+    it("an action that runs while a response is applied loses nothing", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh()
+          yield* replica.execute(add({ id: "a", n: 1 }))
+          const request = yield* replica.request
+          const response = answer(request, {
+            verdicts: applied(request),
+            tables: [rowsOf("accounts", { a: { id: "a", n: "101" }, b: { id: "b", n: "5" } })]
+          })
+          yield* Effect.all(
+            [
+              replica.execute(add({ id: "a", n: 10 })),
+              replica.receive(request, response),
+              replica.execute(add({ id: "b", n: 10 })),
+              replica.execute(slow({ id: "s", rows: 2 }))
+            ],
+            { concurrency: "unbounded" }
+          )
+          expect(yield* accounts).toEqual(["(a,111)", "(b,15)"])
+          expect(yield* replica.pendingCount).toBe(3)
+          const again = yield* replica.request
+          expect(again.records).toHaveLength(3)
+        })
+      ))
+
+    it("an interrupted caller does not leave half of an action", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh()
+          const fiber = yield* Effect.fork(replica.execute(slow({ id: "i", rows: 5 })))
+          yield* Effect.yieldNow()
+          yield* Fiber.interrupt(fiber)
+          const count = yield* replica.pendingCount
+          const entries = (yield* contentOf(app))["public.entries"]!.length
+          expect([
+            [0, 0],
+            [1, 5]
+          ]).toContainEqual([count, entries])
+        })
+      ))
+
+    it("batches are one record, all or nothing", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh({ purityCheck: true })
+          const done = yield* replica.executeAll([add({ id: "a", n: 1 }), add({ id: "a", n: 2 })])
+          expect(done.value).toEqual([1, 3])
+          const exit = yield* Effect.exit(
+            replica.executeAll([add({ id: "b", n: 5 }), add({ id: "a", n: -100 }), add({ id: "c", n: 1 })])
+          )
+          expect(Exit.isFailure(exit) && Cause.squash(exit.cause)).toMatchObject({
+            _tag: "Overdrawn",
+            balance: 3
+          })
+          expect(yield* accounts).toEqual(["(a,3)"])
+          expect((yield* replica.pending).map((p) => p.name)).toEqual(["synchrotron.batch"])
+          expect((yield* replica.executeAll([])).value).toEqual([])
+        })
+      ))
+  })
+
+  describe("I5: an action that fails leaves no trace", () => {
+    const leavesNothing = (operation: Action.AnyOperation, expected: (error: unknown) => void) =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh()
+          yield* replica.execute(add({ id: "a", n: 1 }))
+          const [before, patches] = [yield* contentOf(app), yield* readPatches]
+          const changes = yield* firstChange(replica)
+          const exit = yield* Effect.exit(replica.execute(operation))
+          expect(exit._tag).toBe("Failure")
+          if (Exit.isFailure(exit)) {
+            expect(Cause.isDie(exit.cause), "a defect").toBe(false)
+            expected(Cause.squash(exit.cause))
+          }
+          expect(yield* contentOf(app)).toEqual(before)
+          expect(yield* readPatches).toEqual(patches)
+          expect(yield* replica.pendingCount).toBe(1)
+          // The next one is unaffected, and is the only change that anybody hears of.
+          expect((yield* replica.execute(add({ id: "a", n: 1 }))).value).toBe(2)
+          expect(yield* Fiber.join(changes)).toEqual({
+            tables: new Set(["public.accounts"]),
+            records: true,
+            outcomes: []
+          })
+        })
+      )
+
+    it("with its own error", () =>
+      leavesNothing(add({ id: "a", n: -5 }), (error) => {
+        expect(error).toBeInstanceOf(Overdrawn)
+        expect(error).toMatchObject({ balance: 1 })
+      }))
+    for (const how of ["throw", "throw early", "die", "reject"] as const)
+      it(`by a crash: ${how}`, () =>
+        leavesNothing(crash({ how }), (error) => {
+          expect(error).toBeInstanceOf(ActionCrashed)
+          expect((error as ActionCrashed).message).toMatch(
+            /^The action crash crashed: (thrown|thrown early|died|rejected)$/
+          )
+        }))
+    it("by an SQL error that it swallowed", () =>
+      leavesNothing(crash({ how: "swallow" }), (error) => {
+        expect(error).toMatchObject({ _tag: "SqlError" })
+      }))
+  })
+
+  describe("I4: arguments", () => {
+    const refused = (operation: Action.AnyOperation, message: RegExp) =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh()
+          const error = yield* Effect.flip(replica.execute(operation))
+          expect(error).toBeInstanceOf(ArgsInvalid)
+          expect((error as ArgsInvalid).message).toMatch(message)
+          expect(yield* replica.pendingCount).toBe(0)
+          expect(yield* readPatches).toEqual([])
+        })
+      )
+    it("that do not fit the schema are refused", () =>
+      refused(add({ id: "a", n: 1.5 }), /The arguments of add do not fit its schema/))
+    it("that are too large are refused", () =>
+      refused(add({ id: "x".repeat(limits.argsBytesMax), n: 1 }), /at most 262144 are allowed/))
+    it("that JSON cannot hold are refused, for no other replica could run on them", async () => {
+      await refused(bigint({ n: 1n }), /odd.bigint/)
+      await refused(rawDate({ at: new Date(0) }), /odd.rawDate/)
+      await refused(number({ n: Number.NaN }), /odd.number/)
+      await refused(number({ n: Number.POSITIVE_INFINITY }), /odd.number/)
+    })
+    it("travel in their encoded form", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh()
+          yield* replica.execute(dateArgs({ at: new Date(0) }))
+          expect((yield* replica.request).records[0]!.args).toEqual({ at: "1970-01-01T00:00:00.000Z" })
+        })
+      ))
+  })
+
+  describe("I4: the inbox", () => {
+    it("keeps a rejected record with its reason, args and undone patches until it is dismissed", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh()
+          const first = yield* replica.execute(add({ id: "a", n: 1 }))
+          yield* replica.execute(add({ id: "a", n: 10 }))
+          const request = yield* replica.request
+          const verdicts = [rejectAll(request)[0]!]
+          yield* replica.receive(request, answer(request, { verdicts }))
+          expect(yield* accounts).toEqual(["(a,10)"])
+          const [rejected, ...others] = yield* replica.rejected
+          expect(others).toEqual([])
+          expect(rejected).toMatchObject({
+            id: first.id,
+            name: "add",
+            version: 1,
+            args: { id: "a", n: 1 },
+            outcome: "rejected",
+            error: failed
+          })
+          expect(rejected!.patches).toEqual([
+            { table: "public.accounts", key: '["a"]', before: null, after: { id: "a", n: "0" } },
+            {
+              table: "public.accounts",
+              key: '["a"]',
+              before: { id: "a", n: "0" },
+              after: { id: "a", n: "1" }
+            }
+          ])
+          yield* replica.dismiss(first.id)
+          expect(yield* replica.rejected).toEqual([])
+          expect(yield* Effect.flip(replica.dismiss(first.id))).toBeInstanceOf(RecordNotFound)
+          expect(yield* Effect.flip(replica.retry(first.id))).toBeInstanceOf(RecordNotFound)
+        })
+      ))
+
+    it("retry makes a new record and forgets the old one; a retry that fails keeps it", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh()
+          yield* replica.execute(add({ id: "a", n: 5 }))
+          const second = yield* replica.execute(add({ id: "a", n: -3 }))
+          const request = yield* replica.request
+          yield* replica.receive(request, answer(request, { verdicts: rejectAll(request) }))
+          expect(yield* accounts).toEqual([])
+          expect(yield* Effect.flip(replica.retry(second.id))).toBeInstanceOf(Overdrawn)
+          const [first] = yield* replica.rejected
+          const again = yield* replica.retry(first!.id)
+          expect(again.id).not.toBe(first!.id)
+          expect(yield* Effect.map(replica.retry(second.id), (r) => r.value)).toBe(2)
+          expect(yield* replica.rejected).toEqual([])
+          expect((yield* replica.pending).map((p) => p.args)).toEqual([
+            { id: "a", n: 5 },
+            { id: "a", n: -3 }
+          ])
+          expect(yield* accounts).toEqual(["(a,2)"])
+        })
+      ))
+
+    it("takes notice of an earlier record that was voided", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh()
+          const done = yield* replica.execute(add({ id: "a", n: 5 }))
+          const request = yield* replica.request
+          yield* replica.receive(
+            request,
+            answer(request, {
+              verdicts: applied(request),
+              tables: [rowsOf("accounts", { a: { id: "a", n: "5" } })]
+            })
+          )
+          const next = yield* replica.request
+          const notices = [
+            { id: done.id, name: "add", version: 1, args: { id: "a", n: 5 }, hlc: done.hlc, error: failed }
+          ]
+          const changes = yield* firstChange(replica)
+          yield* replica.receive(
+            next,
+            answer(next, { seq: 2 as Seq, notices, tables: [rowsOf("accounts", { a: null })] })
+          )
+          expect(yield* accounts).toEqual([])
+          expect(yield* replica.rejected).toMatchObject([{ id: done.id, outcome: "voided", error: failed }])
+          expect((yield* Fiber.join(changes)).outcomes).toEqual([
+            { id: done.id, outcome: { _tag: "voided", error: failed } }
+          ])
+        })
+      ))
+  })
+
+  describe("I4: responses", () => {
+    it("that come late, twice or out of order are not applied again", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh()
+          const older = yield* replica.request
+          yield* replica.execute(add({ id: "a", n: 1 }))
+          const request = yield* replica.request
+          const response = answer(request, {
+            seq: 2 as Seq,
+            verdicts: applied(request),
+            tables: [rowsOf("accounts", { a: { id: "a", n: "1" } })]
+          })
+          expect((yield* replica.receive(request, response)).path).toBe("rows")
+          yield* replica.execute(add({ id: "a", n: 1 }))
+          for (const [sent, late] of [
+            [request, response],
+            [older, answer(older, { seq: 1 as Seq, tables: [rowsOf("accounts", { a: null })] })]
+          ] as const) {
+            expect((yield* replica.receive(sent, late)).path).toBe("stale")
+            expect(yield* accounts).toEqual(["(a,2)"])
+            expect(yield* replica.cursor).toBe(2)
+          }
+          expect(yield* replica.pendingCount).toBe(1)
+        })
+      ))
+
+    it("with verdicts on records that are not pending change nothing", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh()
+          yield* replica.execute(add({ id: "a", n: 1 }))
+          const request = yield* replica.request
+          const id = "00000000-0000-4000-8000-00000000dead" as RecordId
+          yield* replica.receive(
+            request,
+            answer(request, { verdicts: [{ id, outcome: "rejected", error: failed }] })
+          )
+          expect(yield* replica.rejected).toEqual([])
+          expect(yield* replica.pendingCount).toBe(1)
+          expect(yield* accounts).toEqual(["(a,1)"])
+        })
+      ))
+
+    it("I5: a response that cannot be applied changes nothing, and the next one can", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh()
+          yield* replica.execute(add({ id: "a", n: 1 }))
+          const request = yield* replica.request
+          const good = answer(request, {
+            verdicts: applied(request),
+            tables: [rowsOf("accounts", { a: { id: "a", n: "41" } })]
+          })
+          const bad = { ...good, tables: [...good.tables, rowsOf("nowhere", { x: { id: "x" } })] }
+          expect(yield* Effect.flip(replica.receive(request, bad))).toMatchObject({ _tag: "SqlError" })
+          expect(yield* accounts).toEqual(["(a,1)"])
+          expect(yield* replica.pendingCount).toBe(1)
+          yield* replica.receive(request, good)
+          expect(yield* accounts).toEqual(["(a,41)"])
+          expect(yield* replica.pendingCount).toBe(0)
+        })
+      ))
+
+    it("I5: a reader never sees half of a replay", () =>
+      run(
+        Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          const replica = yield* fresh()
+          for (let i = 0; i < 10; i++) yield* replica.execute(add({ id: "a", n: 1 }))
+          const request = yield* replica.request
+          const stop = yield* Deferred.make<void>()
+          const seen = new Set<number>()
+          const reader = yield* Effect.fork(
+            Effect.repeat(
+              Effect.map(sql<{ n: number }>`SELECT n FROM accounts`, (rows) => seen.add(rows[0]?.n ?? -1)),
+              { until: () => Deferred.isDone(stop) }
+            )
+          )
+          const first = request.records
+            .slice(0, 5)
+            .map(({ id, hlc }) => ({ id, hlc, outcome: "applied" as const }))
+          yield* replica.receive(
+            request,
+            answer(request, { verdicts: first, tables: [rowsOf("accounts", { a: { id: "a", n: "105" } })] })
+          )
+          yield* Deferred.succeed(stop, undefined)
+          yield* Fiber.join(reader)
+          for (const n of seen) expect([10, 110]).toContain(n)
+          expect(yield* accounts).toEqual(["(a,110)"])
+        })
+      ))
+  })
+
+  describe("I3: the clock", () => {
+    it("goes forward past everything confirmed, and past a clock that was set back", () =>
+      run(
+        Effect.gen(function* () {
+          const start = Date.UTC(2026, 0, 1)
+          const replica = yield* at(start)(fresh())
+          const first = yield* at(start)(replica.execute(add({ id: "a", n: 1 })))
+          const second = yield* at(start - 3_600_000)(replica.execute(add({ id: "a", n: 1 })))
+          expect(second.hlc > first.hlc).toBe(true)
+          const request = yield* at(start)(replica.request)
+          const clock = { ms: start + 60_000, counter: 3 }
+          yield* at(start)(
+            replica.receive(
+              request,
+              answer(request, {
+                verdicts: applied(request),
+                tables: [rowsOf("accounts", { a: { id: "a", n: "2" } })],
+                clock
+              })
+            )
+          )
+          const third = yield* at(start)(replica.execute(add({ id: "a", n: 1 })))
+          expect(Hlc.parts(third.hlc)).toMatchObject({ ms: start + 60_000, counter: 4 })
+          // And after opening again.
+          const reopened = yield* at(start)(open())
+          const fourth = yield* at(start)(reopened.execute(add({ id: "a", n: 1 })))
+          expect(Hlc.parts(fourth.hlc)).toMatchObject({ ms: start + 60_000, counter: 5 })
+        })
+      ))
+
+    it("learns how far the server's is ahead, and stamps with that", () =>
+      run(
+        Effect.gen(function* () {
+          const start = Date.UTC(2026, 0, 1)
+          const replica = yield* at(start)(fresh())
+          const request = yield* at(start)(replica.request)
+          yield* at(start + 100)(replica.receive(request, answer(request, { serverTimeMs: start + 10_050 })))
+          expect(yield* replica.clockOffsetMs).toBe(10_000)
+          const done = yield* at(start + 200)(replica.execute(add({ id: "a", n: 1 })))
+          expect(Hlc.parts(done.hlc).ms).toBe(start + 10_200)
+        })
+      ))
+
+    it("stamps again after a wrong clock, keeping order, effects and everything pending", () =>
+      run(
+        Effect.gen(function* () {
+          const [start, ahead] = [Date.UTC(2026, 0, 1), Date.UTC(2076, 0, 1)]
+          const replica = yield* at(ahead)(fresh())
+          const done: Array<RecordId> = []
+          for (const n of [1, 2, -3]) done.push((yield* at(ahead)(replica.execute(add({ id: "a", n })))).id)
+          done.push((yield* at(ahead)(replica.execute(add({ id: "b", n: 7 })))).id)
+          const before = yield* accounts
+          yield* at(ahead)(replica.restamp(start))
+          const pending = yield* replica.pending
+          expect(pending.map((p) => p.id)).toEqual(done)
+          for (const p of pending) expect(Hlc.parts(p.hlc).ms).toBe(start)
+          expect(yield* accounts).toEqual(before)
+          const request = yield* at(ahead + 5)(replica.request)
+          expect(request.records.map((r) => r.id)).toEqual(done)
+          expect(request.records.every((r) => r.digest !== null || r.id === done[2])).toBe(true)
+          const next = yield* at(ahead + 5)(replica.execute(add({ id: "a", n: 1 })))
+          expect(Hlc.parts(next.hlc).ms).toBe(start + 5)
+          // Also in the next session, while the device's clock is still wrong.
+          const reopened = yield* at(ahead + 10)(open())
+          const last = yield* at(ahead + 10)(reopened.execute(add({ id: "a", n: 1 })))
+          expect(Hlc.parts(last.hlc).ms).toBe(start + 10)
+        })
+      ))
+  })
+
+  describe("I4: opening again", () => {
+    it("keeps pending and rejected records, cursor and identity", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh()
+          yield* replica.execute(add({ id: "a", n: 1 }))
+          const request = yield* replica.request
+          yield* replica.receive(
+            request,
+            answer(request, {
+              seq: 7 as Seq,
+              verdicts: rejectAll(request),
+              tables: [rowsOf("accounts", { z: { id: "z", n: "9" } })]
+            })
+          )
+          yield* replica.execute(add({ id: "z", n: 1 }))
+          const [pending, rejected, ask] = [
+            yield* replica.pending,
+            yield* replica.rejected,
+            yield* replica.request
+          ]
+          const reopened = yield* open()
+          expect(reopened.clientId).toBe(replica.clientId)
+          expect(yield* reopened.pending).toEqual(pending)
+          expect(yield* reopened.rejected).toEqual(rejected)
+          expect(yield* reopened.cursor).toBe(7)
+          expect(yield* accounts).toEqual(["(z,10)"])
+          const again = yield* reopened.request
+          expect({ ...again, clientTimeMs: 0 }).toEqual({ ...ask, clientTimeMs: 0 })
+          // The journal is kept too: what the authority refuses now is taken back.
+          yield* reopened.receive(again, answer(again, { seq: 8 as Seq, verdicts: rejectAll(again) }))
+          expect(yield* accounts).toEqual(["(z,9)"])
+        })
+      ))
+
+    it("refuses the database of another user or application", () =>
+      run(
+        Effect.gen(function* () {
+          yield* fresh()
+          const error = yield* Effect.flip(open({ userId: "eve" }))
+          expect(error).toBeInstanceOf(DatabaseOfOther)
+          expect((error as DatabaseOfOther).message).toContain("belongs to ada of bank, not to eve of bank")
+          expect(yield* Effect.flip(open({ app: bank({ name: "shop" }) }))).toBeInstanceOf(DatabaseOfOther)
+          yield* open()
+        })
+      ))
+
+    it("refuses a database that is too new, or that a changed migration made, and leaves it alone", () =>
+      run(
+        Effect.gen(function* () {
+          const second = { id: "002", sql: "ALTER TABLE accounts ADD COLUMN note text" }
+          const newer = bank({ migrations: [migration, second] })
+          const replica = yield* fresh({ app: newer })
+          yield* replica.execute(add({ id: "a", n: 1 }))
+          const tooNew = yield* Effect.flip(open())
+          expect(tooNew).toBeInstanceOf(DatabaseTooNew)
+          expect(tooNew).toMatchObject({ unknownMigrations: ["002"] })
+          const changed = bank({ migrations: [{ ...migration, sql: `${migration.sql} -- changed` }, second] })
+          const error = yield* Effect.flip(open({ app: changed }))
+          expect(error).toBeInstanceOf(MigrationChanged)
+          expect(error).toMatchObject({ id: "001" })
+          const again = yield* open({ app: newer })
+          expect(yield* again.pendingCount).toBe(1)
+          expect((yield* contentOf(newer))["public.accounts"]).toEqual(["(a,1,)"])
+        })
+      ))
+
+    it("a migration keeps pending records: they run again on the new schema", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh()
+          const request = yield* replica.request
+          yield* replica.receive(
+            request,
+            answer(request, { seq: 3 as Seq, tables: [rowsOf("accounts", { a: { id: "a", n: "10" } })] })
+          )
+          yield* replica.execute(add({ id: "a", n: 1 }))
+          yield* replica.execute(add({ id: "b", n: 2 }))
+          const newer = bank({
+            migrations: [
+              migration,
+              {
+                id: "002",
+                sql: "ALTER TABLE accounts ADD COLUMN twice integer GENERATED ALWAYS AS (n * 2) STORED; ALTER TABLE accounts ADD COLUMN at timestamptz DEFAULT now(); UPDATE accounts SET n = n * 100"
+              }
+            ]
+          })
+          const migrated = yield* open({ app: newer })
+          expect(yield* migrated.pendingCount).toBe(2)
+          const sql = yield* SqlClient.SqlClient
+          const rows = yield* sql`SELECT id, n, twice FROM accounts ORDER BY id`
+          expect(rows).toEqual([
+            { id: "a", n: 1001, twice: 2002 },
+            { id: "b", n: 2, twice: 4 }
+          ])
+          const again = yield* migrated.request
+          expect(again.cursors).toEqual({})
+          yield* migrated.receive(again, answer(again, { seq: 4 as Seq, verdicts: rejectAll(again) }))
+          expect(yield* sql`SELECT id, n FROM accounts`).toEqual([{ id: "a", n: 1000 }])
+        })
+      ))
+
+    it("a pending record of an action that this version does not know blocks nothing", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh()
+          const known = yield* replica.execute(add({ id: "a", n: 1 }))
+          const unknown = yield* replica.execute(slow({ id: "s", rows: 1 }))
+          const older = bank({ actions: [add] })
+          const reopened = yield* open({ app: older })
+          yield* reopened.execute(add({ id: "a", n: 10 }))
+          const request = yield* reopened.request
+          expect(request.records.map((r) => r.id).slice(0, 2)).toEqual([known.id, unknown.id])
+          const received = yield* reopened.receive(
+            request,
+            answer(request, {
+              verdicts: [applied(request)[0]!],
+              tables: [rowsOf("accounts", { a: { id: "a", n: "1" } })]
+            })
+          )
+          expect(received).toMatchObject({ path: "pending", replayed: 1 })
+          expect(yield* contentOf(app)).toEqual({ "public.accounts": ["(a,11)"], "public.entries": [] })
+          const next = yield* reopened.request
+          expect(next.records.map((r) => r.digest === null)).toEqual([true, false])
+          yield* reopened.receive(
+            next,
+            answer(next, {
+              seq: 2 as Seq,
+              verdicts: applied(next),
+              tables: [
+                rowsOf("accounts", { a: { id: "a", n: "11" } }),
+                rowsOf("entries", { s0: { id: "s0", x: "s" } })
+              ]
+            })
+          )
+          expect(yield* contentOf(app)).toEqual({
+            "public.accounts": ["(a,11)"],
+            "public.entries": ["(s0,s)"]
+          })
+        })
+      ))
+
+    it("a confirmed record of an unknown action is crossed by its patches", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh()
+          const request = yield* replica.request
+          yield* replica.execute(add({ id: "a", n: 1 }))
+          const key = '["a"]' as RowKey
+          const later = {
+            id: "00000000-0000-4000-8000-00000000beef" as RecordId,
+            hlc: Hlc.make({ ms: Date.now() + 60_000, counter: 0 }, node),
+            userId: "bob",
+            name: "unheard.of",
+            version: 3,
+            args: {},
+            patches: [
+              { table: "public.accounts" as TableName, key, before: null, after: { id: "a", n: "50" } },
+              {
+                table: "public.entries" as TableName,
+                key: '["e"]' as RowKey,
+                before: null,
+                after: { id: "e", x: "by patch" }
+              }
+            ]
+          }
+          const received = yield* replica.receive(
+            request,
+            answer(request, {
+              tables: [
+                rowsOf("accounts", { a: { id: "a", n: "50" } }),
+                rowsOf("entries", { e: { id: "e", x: "by patch" } })
+              ],
+              later: [later]
+            })
+          )
+          expect(received).toMatchObject({ path: "merge", replayed: 2 })
+          expect(yield* contentOf(app)).toEqual({
+            "public.accounts": ["(a,50)"],
+            "public.entries": [`(e,"by patch")`]
+          })
+          // Refused, the pending one goes, and the confirmed state stands.
+          const next = yield* replica.request
+          yield* replica.receive(next, answer(next, { seq: 2 as Seq, verdicts: rejectAll(next) }))
+          expect(yield* contentOf(app)).toEqual({
+            "public.accounts": ["(a,50)"],
+            "public.entries": [`(e,"by patch")`]
+          })
+        })
+      ))
+  })
+
+  describe("I8: the purity check", () => {
+    it("shows what differed, and undoes everything", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh({ purityCheck: true })
+          const error = yield* Effect.flip(replica.execute(impure({ how: "outside" })))
+          expect(error).toBeInstanceOf(Impure)
+          expect((error as Impure).message).toMatch(
+            /The action impure is not deterministic:\nfirst: {2}.*"public\.entries".*\nsecond: .*"public\.entries".*\nTake times, ids and random numbers from ctx/
+          )
+          expect(yield* contentOf(app)).toEqual({ "public.accounts": [], "public.entries": [] })
+          expect(yield* replica.pendingCount).toBe(0)
+        })
+      ))
+
+    it("catches an order that is left to chance", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh({ purityCheck: true })
+          for (let i = 0; i < 9; i++) yield* replica.execute(add({ id: `a${i}`, n: i }))
+          const error = yield* Effect.flip(replica.execute(impure({ how: "order" })))
+          expect(error).toBeInstanceOf(Impure)
+          expect((error as Impure).message).toContain("add ORDER BY")
+        })
+      ))
+
+    it("catches a second execution that fails", () =>
+      run(
+        Effect.gen(function* () {
+          flips = 0
+          const replica = yield* fresh({ purityCheck: true })
+          const error = yield* Effect.flip(replica.execute(impure({ how: "second fails" })))
+          expect(error).toBeInstanceOf(Impure)
+          expect((error as Impure).difference).toContain("the second execution failed")
+        })
+      ))
+
+    it("lets deterministic actions pass with the effect of one execution", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh({ purityCheck: true })
+          expect((yield* replica.execute(add({ id: "a", n: 1 }))).value).toBe(1)
+          expect((yield* replica.execute(add({ id: "a", n: 1 }))).value).toBe(2)
+          expect(yield* accounts).toEqual(["(a,2)"])
+          expect(yield* readPatches).toHaveLength(3)
+        })
+      ))
+  })
+})
