@@ -68,6 +68,13 @@ export const leave = Action.make("member.leave", {
     Effect.asVoid(sql`DELETE FROM members WHERE list = ${args.list} AND user_id = ${args.user}`)
 })
 
+/** Takes a seat of which there is one per list, also of lists that the author does not see. */
+export const claimSeat = Action.make("seat.claim", {
+  args: Schema.Struct({ list: Schema.String, user: Schema.String }),
+  run: ({ args, sql }) =>
+    Effect.asVoid(sql`INSERT INTO seats (list, user_id) VALUES (${args.list}, ${args.user})`)
+})
+
 /** Times and ids out of SQL and out of the context. */
 export const note = Action.make("note.add", {
   args: Schema.Struct({ text: Schema.String, list: Schema.String }),
@@ -87,6 +94,7 @@ export const countersApp = SyncApp.make({
         CREATE TABLE counters (id text PRIMARY KEY, n integer NOT NULL, list text NOT NULL);
         CREATE TABLE notes (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), text text NOT NULL, list text NOT NULL,
           weight double precision NOT NULL, at timestamptz NOT NULL DEFAULT now());
+        CREATE TABLE seats (list text PRIMARY KEY, user_id text NOT NULL);
       `,
       serverSql: `
         CREATE FUNCTION my_lists() RETURNS SETOF text LANGUAGE sql STABLE SECURITY DEFINER SET search_path = public AS $$
@@ -97,16 +105,19 @@ export const countersApp = SyncApp.make({
         ALTER TABLE notes ENABLE ROW LEVEL SECURITY;
         CREATE POLICY lists ON members USING (list IN (SELECT my_lists())) WITH CHECK (true);
         CREATE POLICY lists ON counters USING (list IN (SELECT my_lists()));
+        ALTER TABLE seats ENABLE ROW LEVEL SECURITY;
+        CREATE POLICY lists ON seats USING (list IN (SELECT my_lists())) WITH CHECK (true);
         CREATE POLICY lists ON notes USING (list IN (SELECT my_lists()));
-        GRANT SELECT, INSERT, UPDATE, DELETE ON members, counters, notes TO synchrotron_user;
+        GRANT SELECT, INSERT, UPDATE, DELETE ON members, counters, notes, seats TO synchrotron_user;
       `
     }
   ],
   tables: [
     SyncTable.make("members", { audience: "'list:' || list" }),
     SyncTable.make("counters", { audience: "'list:' || list" }),
-    SyncTable.make("notes", { audience: "'list:' || list" })
+    SyncTable.make("notes", { audience: "'list:' || list" }),
+    SyncTable.make("seats", { audience: "'list:' || list" })
   ],
-  actions: [inc, put, remove, copy, move, limited, join, leave, note],
+  actions: [inc, put, remove, copy, move, limited, join, leave, claimSeat, note],
   audiences: "SELECT 'list:' || list FROM my_lists() AS list"
 })

@@ -78,6 +78,11 @@ export const claim = Action.make("name.claim", {
   run: ({ args, sql }) => Effect.asVoid(sql`INSERT INTO names (id, name) VALUES (${args.id}, ${args.name})`)
 })
 
+export const release = Action.make("name.release", {
+  args: Id,
+  run: ({ args, sql }) => Effect.asVoid(sql`DELETE FROM names WHERE id = ${args.id}`)
+})
+
 export const swap = Action.make("name.swap", {
   args: Schema.Struct({ a: Schema.String, b: Schema.String }),
   run: ({ args, sql }) =>
@@ -266,6 +271,7 @@ const options = {
     withdraw,
     overdraw,
     claim,
+    release,
     swap,
     addParent,
     addChild,

@@ -120,11 +120,57 @@ describe.each(kinds)("with the authority on %s,", (kind) => {
           yield* Effect.all(
             [a.sync, ...Array.from({ length: 5 }, () => execute(a, inc({ id: x, n: 1 }))), a.sync],
             { concurrency: "unbounded" }
-          ).pipe(Effect.withMaxOpsBeforeYield(10 + 3 * round))
+          ).pipe(Effect.withMaxOpsBeforeYield(16 + 5 * round))
         }
         yield* syncAll([a, b])
         yield* expectConverged(stage.world, [a, b])
         expect(yield* scalar(stage.world.server, `SELECT n FROM counters WHERE id = '${x}'`)).toBe(6030)
+      })
+    ))
+
+  it("I1: an action and an answer that meet both show, whoever yields when", () =>
+    act((stage, a, b) =>
+      Effect.gen(function* () {
+        const x = id("meet")
+        yield* execute(a, set({ id: x, n: 0 }))
+        yield* syncAll([a, b])
+        for (let ops = 16; ops < 64; ops += 2) {
+          yield* execute(b, inc({ id: x, n: 1000 }))
+          yield* b.sync
+          const request = yield* a.replica.request
+          const response = yield* exchange(stage.world.authority, a.principal, request)
+          yield* Effect.all([execute(a, inc({ id: x, n: 1 })), a.replica.receive(request, response)], {
+            concurrency: 2
+          }).pipe(Effect.withMaxOpsBeforeYield(ops))
+          const here = yield* scalar(a.sql, `SELECT n FROM counters WHERE id = '${x}'`)
+          expect(here, `yielding after ${ops}`).toBe((ops / 2 - 7) * 1001)
+          yield* a.sync
+          yield* b.sync
+        }
+        yield* expectConverged(stage.world, [a, b])
+      })
+    ))
+
+  it("I1: a pending action that a UNIQUE clash held back shows as soon as the clash is gone", () =>
+    act((stage, a, b, c) =>
+      Effect.gen(function* () {
+        const name = id("held back")
+        yield* execute(b, Kitchen.claim({ id: `${name}b`, name }))
+        yield* syncAll([b, c])
+        yield* execute(c, Kitchen.release({ id: `${name}b` }))
+        const first = yield* a.replica.request
+        const answer = yield* exchange(stage.world.authority, a.principal, first)
+        const pending = yield* execute(a, Kitchen.claim({ id: `${name}a`, name }))
+        yield* a.replica.receive(first, answer)
+        const owner = `SELECT id FROM names WHERE name = '${name}'`
+        expect(yield* scalar(a.sql, owner)).toBe(`${name}b`)
+        yield* c.sync
+        // A request that is full does not bring the action yet.
+        const full = { ...(yield* a.replica.request), records: [], after: pending.hlc }
+        yield* a.replica.receive(full, yield* exchange(stage.world.authority, a.principal, full))
+        expect(yield* scalar(a.sql, owner)).toBe(`${name}a`)
+        yield* syncAll([a, b, c])
+        yield* expectConverged(stage.world, [a, b, c])
       })
     ))
 

@@ -42,6 +42,7 @@ const executeAlone = (sql: SqlClient.SqlClient, record: CanonicalRecord) => {
       yield* sql.unsafe(Execution.prepare)
       const [exit] = yield* Execution.sequence(sql, [{ id: record.id, hlc: record.hlc, principal, run }], {
         role: "synchrotron_user",
+        deferrable: false,
         deferredConstraints: []
       })
       expect(Exit.isSuccess(exit!), `${record.name} ${record.args}: ${exit}`).toBe(true)
@@ -146,10 +147,11 @@ const variants: ReadonlyArray<
 ]
 
 describe.each(variants)("with %s on %s,", (_, kind, options, { clamps }) => {
+  const seeds = clamps ? Math.ceil(seedsMax / 2) : seedsMax
   const stage = stageOf(kind, countersApp, { a: "u1", b: "u2", c: "u3" }, options)
 
   it(
-    `I1, I2, I3: ${seedsMax} random schedules with writes from outside equal their canonical log, executed alone`,
+    `I1, I2, I3: ${seeds} random schedules with writes from outside equal their canonical log, executed alone`,
     () =>
       stage().run(
         Effect.gen(function* () {
@@ -166,7 +168,7 @@ describe.each(variants)("with %s on %s,", (_, kind, options, { clamps }) => {
             "INSERT INTO members (list, user_id) VALUES ('A', 'u1'), ('A', 'u2'), ('B', 'u2'), ('B', 'u3'), ('B', 'u1')"
           )
           yield* syncAll(all)
-          for (let seed = 1; seed <= seedsMax; seed++) {
+          for (let seed = 1; seed <= seeds; seed++) {
             yield* schedule(stage(), seed, observed)
             yield* expectConverged(world, all, `seed ${seed}`)
             // Every client has nothing pending, so what is canonical stays as it is: only what is new has to be executed.

@@ -121,17 +121,17 @@ const verdicts = ({
   )
 }
 
-/** Records of this client that were voided after its oldest cursor. */
+/** Records of this client that were voided after the last commit that it applied. */
 const notices = ({
   sql,
   request
 }: View): Effect.Effect<ReadonlyArray<typeof Protocol.Notice.Type>, SqlError.SqlError> => {
-  const cursors = Object.values(request.cursors)
-  if (cursors.length === 0) return Effect.succeed([])
+  // A client that has applied nothing yet still has all its records, and gets verdicts.
+  if (request.seq === undefined || request.seq === 0) return Effect.succeed([])
   return Effect.map(
     sql.unsafe<{ id: RecordId; name: string; version: number; args: string; hlc: Hlc.Hlc; error: string }>(
       "SELECT id, name, version, args, hlc, error FROM synchrotron.records WHERE client_id = $1 AND status = 'voided' AND seq > $2 ORDER BY hlc",
-      [request.clientId, Math.min(...cursors)]
+      [request.clientId, request.seq]
     ),
     (rows) =>
       rows.map((row) => ({
