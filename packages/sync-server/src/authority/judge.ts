@@ -221,9 +221,9 @@ const crossedBy = (sql: SqlClient.SqlClient, app: SyncApp.SyncApp, hlc: Hlc.Hlc,
       `SELECT synchrotron.put_rows(net.tbl, array_agg(net.key), array_agg(net.before))
        FROM (SELECT DISTINCT ON (tbl, key) tbl, key, before FROM synchrotron.undone ORDER BY tbl, key, n) AS net GROUP BY net.tbl`
     )
-    const unknown = rows.filter(
-      (row) => row.name !== externalName && Execution.findAction(app, row.name, row.version) === undefined
-    )
+    const code = rows.map((row) => (row.name === externalName ? null : codeOf(app, row)))
+    // What this version of the application cannot run does again what it did.
+    const unknown = rows.filter((row, i) => row.name !== externalName && code[i] === null)
     const patchesById =
       unknown.length === 0
         ? new Map()
@@ -231,29 +231,27 @@ const crossedBy = (sql: SqlClient.SqlClient, app: SyncApp.SyncApp, hlc: Hlc.Hlc,
             sql,
             unknown.map((row) => row.id)
           )
-    return rows.map((row): Candidate => {
+    return rows.map((row, i): Candidate => {
       const principal: Principal = {
         userId: row.user_id,
         claims: JSON.parse(row.claims) as Principal["claims"]
       }
-      const action = row.name === externalName ? undefined : Execution.findAction(app, row.name, row.version)
       const external = row.name === externalName
-      const run: Execution.Run =
-        action === undefined
-          ? {
-              _tag: "patches",
-              patches: external
-                ? (JSON.parse(row.args) as Array<Protocol.Patch>)
-                : (patchesById.get(row.id) ?? [])
-            }
-          : {
-              _tag: "code",
-              action,
-              args: Schema.decodeUnknownSync(action.args)(JSON.parse(row.args)) as unknown
-            }
+      const run: Execution.Run = code[i] ?? {
+        _tag: "patches",
+        patches: external ? (JSON.parse(row.args) as Array<Protocol.Patch>) : (patchesById.get(row.id) ?? [])
+      }
       return { id: row.id, hlc: row.hlc, principal, run, fresh: null, external }
     })
   })
+
+/** The action and the decoded args of a canonical record; null when this version of the application has not both. */
+const codeOf = (app: SyncApp.SyncApp, row: CanonicalRow): Execution.Run | null => {
+  const action = Execution.findAction(app, row.name, row.version)
+  if (action === undefined) return null
+  const args = Schema.decodeUnknownEither(action.args)(JSON.parse(row.args))
+  return Either.isLeft(args) ? null : { _tag: "code", action, args: args.right as unknown }
+}
 
 const undonePatches = (sql: SqlClient.SqlClient, ids: ReadonlyArray<RecordId>) =>
   Effect.map(

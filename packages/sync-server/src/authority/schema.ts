@@ -140,6 +140,8 @@ BEGIN
     PERFORM pg_advisory_xact_lock(${realmLock});
     id := pg_catalog.gen_random_uuid()::text;
     PERFORM set_config('synchrotron.external', id, true);
+    -- The transaction may have made all constraints immediate; this one has to wait for what will be written.
+    SET CONSTRAINTS synchrotron.finish_external DEFERRED;
     INSERT INTO synchrotron.external_writes (id) VALUES (id::uuid);
   END IF;
   RETURN id::uuid;
