@@ -81,8 +81,8 @@ export const judge = (
       if (realm.owner !== principal.userId) return yield* clientMismatch
       const knownIds = new Set(known.map((row) => row.id))
       // Of two records with one id in a request the first one stands, as if they had come one after the other.
-      const fresh = [...new Map(request.records.toReversed().map((record) => [record.id, record])).values()]
-        .filter((record) => !knownIds.has(record.id))
+      const fresh = request.records
+        .filter((record) => !knownIds.has(record.id) && knownIds.add(record.id))
         .sort((a, b) => Hlc.compare(a.hlc, b.hlc))
       if (fresh.length === 0) return
       for (const record of fresh) {
