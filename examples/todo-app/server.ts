@@ -6,7 +6,7 @@
  * |------------------------|--------------------------------------------------------------------------------|
  * | `PORT`                 | port to listen on, or the next free one after it; 5173 unless set              |
  * | `SYNCHROTRON_DATA_DIR` | folder of the database and the secret; `.synchrotron/todo-app` unless set      |
- * | `--built [folder]`     | serves a finished build (`dist` unless given) instead of compiling on the fly  |
+ * | `--dev`                | compiles the page on the fly and reloads it on changes, instead of building it |
  */
 import { createServer } from "node:http"
 import { join, resolve } from "node:path"
@@ -39,9 +39,9 @@ const main = async () => {
     else if (path === tokenPath) void answer(identity, message, out)
     else assets.serve(message, out)
   })
-  const built = process.argv.indexOf("--built")
-  const assets =
-    built === -1 ? await viteAssets(root, server) : builtAssets(process.argv[built + 1] ?? join(root, "dist"))
+  const assets = process.argv.includes("--dev")
+    ? await viteAssets(root, server)
+    : await builtAssets(root, join(dataDir, "page"))
   const port = await listen(server, host, Number(process.env.PORT ?? 5173))
   console.log(`Synchrotron todo app: http://localhost:${port}`)
 

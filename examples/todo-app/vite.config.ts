@@ -1,8 +1,11 @@
 import react from "@vitejs/plugin-react"
 import { defineConfig } from "vite"
+import { pgliteImage } from "./vite-pglite-image.ts"
 
 export default defineConfig({
-  plugins: [react()],
+  plugins: [react(), pgliteImage()],
+  // The server's database lies below this folder and is no source.
+  server: { watch: { ignored: ["**/.synchrotron/**"] } },
   // PGlite finds its WebAssembly beside its own modules, so it must stay where it is.
   optimizeDeps: { exclude: ["@electric-sql/pglite"] },
   build: {

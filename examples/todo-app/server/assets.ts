@@ -1,4 +1,4 @@
-/** The page and what it loads: compiled on the fly by Vite, or as `npm run build` left it. */
+/** The page and what it loads: built once at the start, or compiled on the fly while it is being developed. */
 import { createReadStream } from "node:fs"
 import { stat } from "node:fs/promises"
 import type { IncomingMessage, Server, ServerResponse } from "node:http"
@@ -22,11 +22,20 @@ export const viteAssets = async (root: string, server: Server): Promise<Assets> 
   return { serve: (message, out) => vite.middlewares(message, out), close: () => vite.close() }
 }
 
-/** The files of a finished build. */
-export const builtAssets = (folder: string): Assets => ({
-  serve: (message, out) => void sendFile(resolve(folder), message, out),
-  close: () => Promise.resolve()
-})
+/** A production build, made now. */
+export const builtAssets = async (root: string, folder: string): Promise<Assets> => {
+  const { build } = await import("vite")
+  await build({
+    root,
+    configFile: join(root, "vite.config.ts"),
+    logLevel: "warn",
+    build: { outDir: folder, emptyOutDir: true }
+  })
+  return {
+    serve: (message, out) => void sendFile(resolve(folder), message, out),
+    close: () => Promise.resolve()
+  }
+}
 
 const types: Readonly<Record<string, string>> = {
   ".html": "text/html; charset=utf-8",

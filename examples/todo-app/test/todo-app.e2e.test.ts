@@ -5,20 +5,20 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath, pathToFileURL } from "node:url"
 import type { Browser, Page } from "playwright-core"
-import { build } from "vite"
 import { afterAll, beforeAll, describe, expect, inject, it, onTestFailed } from "vitest"
 import { launchBrowser } from "../../../test/browser.ts"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const workspace = fileURLToPath(new URL("../../..", import.meta.url))
 const folder = mkdtempSync(join(tmpdir(), "todo-app-"))
-const assets = join(folder, "assets")
 
 interface Running {
   readonly url: string
   /** Ends the server as Ctrl-C does, and resolves to its exit code. */
   readonly stop: () => Promise<number | null>
 }
+
+const started: Array<Running["stop"]> = []
 
 const start = (dataDir: string, ...args: ReadonlyArray<string>): Promise<Running> => {
   const tsx = pathToFileURL(join(workspace, "node_modules", "tsx", "dist", "loader.mjs")).href
@@ -28,6 +28,11 @@ const start = (dataDir: string, ...args: ReadonlyArray<string>): Promise<Running
     stdio: ["ignore", "pipe", "pipe"]
   })
   const exited = new Promise<number | null>((resolve) => child.once("exit", resolve))
+  const stop = () => {
+    child.kill("SIGTERM")
+    return exited
+  }
+  started.push(stop)
   let output = ""
   child.stderr?.setEncoding("utf8").on("data", (text: string) => {
     output += text
@@ -37,13 +42,7 @@ const start = (dataDir: string, ...args: ReadonlyArray<string>): Promise<Running
       output += text
       const url = /Synchrotron todo app: (\S+)/.exec(output)?.[1]
       if (url === undefined) return
-      resolve({
-        url,
-        stop: () => {
-          child.kill("SIGTERM")
-          return exited
-        }
-      })
+      resolve({ url, stop })
     })
     child.once("exit", (code) => reject(new Error(`The server ended with code ${code}:\n${output}`)))
   })
@@ -52,13 +51,12 @@ const start = (dataDir: string, ...args: ReadonlyArray<string>): Promise<Running
 let browser: Browser
 let running: Running
 beforeAll(async () => {
-  await build({ root, logLevel: "warn", build: { outDir: assets, emptyOutDir: true } })
   browser = await launchBrowser(inject("chromiumPath"))
-  running = await start("main", "--built", assets)
+  running = await start("main")
 })
 afterAll(async () => {
   await browser?.close()
-  await running?.stop()
+  for (const stop of started) await stop()
   rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
 })
 
@@ -218,13 +216,12 @@ describe("two people with one list", { timeout: 240_000 }, () => {
 })
 
 describe("the server", { timeout: 240_000 }, () => {
-  it("compiles the page on the fly when it is not given a build", async () => {
-    const development = await start("development")
-    const { page, problems, close } = await openPage(`${development.url}/?user=alice`)
-    await page.getByTestId("start").waitFor({ timeout: 180_000 })
-    expect(await page.getByTestId("panel-bob").count()).toBe(0)
-    expect(problems).toEqual([])
-    await close()
+  it("compiles the page on the fly for its developers, and ends cleanly", async () => {
+    const development = await start("development", "--dev")
+    expect(await (await fetch(development.url)).text()).toContain("/@vite/client")
+    const main = await fetch(`${development.url}/src/main.tsx`)
+    expect(main.headers.get("content-type")).toContain("javascript")
+    expect(await main.text()).toContain("createRoot")
     expect(await development.stop()).toBe(process.platform === "win32" ? null : 0)
   })
 

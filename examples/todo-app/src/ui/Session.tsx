@@ -1,11 +1,9 @@
 /** Opens one person's local database and keeps it in sync while the page lives. */
-import { createSyncClient, type PromiseClient } from "@synchrotron/sync-client"
 import { SyncProvider } from "@synchrotron/sync-client/react"
 import { Component, type ReactNode, Suspense, use } from "react"
-import { app } from "../app.ts"
 import { nameOf, type PersonId } from "../domain/people.ts"
+import { clientOf } from "./clients.ts"
 import { Panel } from "./Panel.tsx"
-import { tokenFor } from "./token.ts"
 
 export function Session(props: { readonly person: PersonId }) {
   const { person } = props
@@ -19,29 +17,12 @@ export function Session(props: { readonly person: PersonId }) {
 }
 
 function Opened(props: { readonly person: PersonId }) {
-  const client = use(open(props.person))
+  const client = use(clientOf(props.person))
   return (
     <SyncProvider client={client}>
       <Panel person={props.person} />
     </SyncProvider>
   )
-}
-
-/** One client per person and page: a database has one owner at a time. */
-const clients = new Map<PersonId, Promise<PromiseClient>>()
-
-const open = (person: PersonId): Promise<PromiseClient> => {
-  const known = clients.get(person)
-  if (known !== undefined) return known
-  const opening = createSyncClient({
-    app,
-    dataDir: `idb://todo-${person}`,
-    userId: person,
-    server: { url: location.origin, token: () => tokenFor(person) }
-  })
-  const client = Promise.resolve(opening)
-  clients.set(person, client)
-  return client
 }
 
 function Opening(props: { readonly person: PersonId }) {

@@ -1,0 +1,32 @@
+/** One sync client per person and page, for a database has one owner at a time. */
+import { createSyncClient, type PromiseClient } from "@synchrotron/sync-client"
+import { app } from "../app.ts"
+import type { PersonId } from "../domain/people.ts"
+import { imageFor, rememberVisit } from "./image.ts"
+import { tokenFor } from "./token.ts"
+
+const clients = new Map<PersonId, Promise<PromiseClient>>()
+
+/** Opens the person's database, or gives the client that has it open. The same promise for as long as the page lives. */
+export const clientOf = (person: PersonId): Promise<PromiseClient> => {
+  const client = clients.get(person) ?? open(person)
+  clients.set(person, client)
+  return client
+}
+
+const open = async (person: PersonId): Promise<PromiseClient> => {
+  const client = await createSyncClient({
+    app,
+    dataDir: `idb://todo-${person}`,
+    image: await imageFor(person),
+    userId: person,
+    server: { url: location.origin, token: () => tokenFor(person) }
+  })
+  rememberVisit(person)
+  return client
+}
+
+// While developing: changed actions need new clients, and those need the databases that the old ones hold.
+import.meta.hot?.dispose(async () => {
+  for (const client of clients.values()) await client.then((open) => open.close())
+})
