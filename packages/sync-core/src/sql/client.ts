@@ -61,6 +61,9 @@ BEGIN
   );
 END $$;
 
+-- A client holds the rows that its user sees, and references may lead out of them.
+CREATE OR REPLACE FUNCTION synchrotron.check_references(record uuid) RETURNS void LANGUAGE sql AS $$ $$;
+
 CREATE OR REPLACE FUNCTION synchrotron.outside_record(tbl text) RETURNS uuid LANGUAGE plpgsql AS $$
 BEGIN
   RAISE EXCEPTION 'synchrotron: % is a synced table, and only actions write to it', tbl

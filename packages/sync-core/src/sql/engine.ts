@@ -100,6 +100,7 @@ BEGIN
     INSERT INTO synchrotron.patches (record_id, tbl, key, before, after)
     VALUES (record, p."table", p.key, present, target);
   END LOOP;
+  PERFORM synchrotron.check_references(record);
 END $$;
 
 -- Removes the rows whose audience is among those given.

@@ -263,9 +263,13 @@ const undonePatches = (sql: SqlClient.SqlClient, ids: ReadonlyArray<RecordId>) =
     (rows) => new Map(rows.map((row) => [row.record_id, row.patches]))
   )
 
+/** How many records of one commit are each found guilty of a conflict before all suspects are refused at once. */
+const conflictsMax = 16
+
 /**
  * Executes everything from the late arrival on. A write that was made directly on the server has happened and cannot
- * be refused any more, so when it no longer fits, the new records before it are refused and the rest is tried again.
+ * be refused any more, so when it no longer fits, the new record that rules it out is searched, refused, and the rest
+ * is tried again. Each search takes as many executions as the number of new records has binary digits.
  */
 const execute = (
   sql: SqlClient.SqlClient,
@@ -276,14 +280,35 @@ const execute = (
 ): Effect.Effect<{ readonly voided: ReadonlyMap<RecordId, Rejection> }, SqlError.SqlError> =>
   Effect.gen(function* () {
     const guarded = crossed.some((record) => record.external)
+    const attempt = (admitted: ReadonlyArray<Candidate>) =>
+      Effect.gen(function* () {
+        const order = [...crossed, ...admitted].sort((a, b) => Hlc.compare(a.hlc, b.hlc))
+        if (guarded) yield* sql.unsafe("SAVEPOINT synchrotron_attempt")
+        const exits = yield* Execution.sequence(sql, order, setup.mode)
+        const broken = order.find((record, i) => record.external && Exit.isFailure(exits[i]!))
+        const suspects = broken === undefined ? [] : admitted.filter((record) => record.hlc < broken.hlc)
+        return { order, exits, suspects }
+      })
+    const takeBack = sql.unsafe(
+      "ROLLBACK TO SAVEPOINT synchrotron_attempt;RELEASE SAVEPOINT synchrotron_attempt"
+    )
+    /** The first suspect that cannot be executed together with those before it. */
+    const guiltyOf = (suspects: ReadonlyArray<Candidate>) =>
+      Effect.gen(function* () {
+        let [fit, unfit] = [0, suspects.length]
+        while (unfit - fit > 1) {
+          const middle = (fit + unfit) >> 1
+          const { suspects: still } = yield* attempt(suspects.slice(0, middle))
+          yield* takeBack
+          if (still.length > 0) unfit = middle
+          else fit = middle
+        }
+        return suspects[unfit - 1]!
+      })
     let admitted = fresh
-    while (true) {
-      const order = [...crossed, ...admitted].sort((a, b) => Hlc.compare(a.hlc, b.hlc))
-      if (guarded) yield* sql.unsafe("SAVEPOINT synchrotron_attempt")
-      const exits = yield* Execution.sequence(sql, order, setup.mode)
-      const broken = order.find((record, i) => record.external && Exit.isFailure(exits[i]!))
-      const blamed = broken === undefined ? [] : admitted.filter((record) => record.hlc < broken.hlc)
-      if (blamed.length === 0) {
+    for (let conflicts = 0; ; conflicts++) {
+      const { order, exits, suspects } = yield* attempt(admitted)
+      if (suspects.length === 0) {
         const voided = new Map<RecordId, Rejection>()
         for (const [i, record] of order.entries()) {
           const exit = exits[i]!
@@ -293,15 +318,15 @@ const execute = (
         }
         return { voided }
       }
-      yield* sql.unsafe("ROLLBACK TO SAVEPOINT synchrotron_attempt;RELEASE SAVEPOINT synchrotron_attempt")
-      for (const record of blamed) {
+      yield* takeBack
+      const guilty = new Set(conflicts < conflictsMax ? [yield* guiltyOf(suspects)] : suspects)
+      for (const record of guilty) {
         rejections.set(record.id, {
           class: "conflict",
           message: "A write made directly on the server came later and cannot be done after this action."
         })
       }
-      const blamedIds = new Set(blamed.map((record) => record.id))
-      admitted = admitted.filter((record) => !blamedIds.has(record.id))
+      admitted = admitted.filter((record) => !guilty.has(record))
     }
   })
 

@@ -130,6 +130,47 @@ BEGIN
   RETURN this_seq;
 END $$;
 
+-- Fails when what a record's patches have put or taken breaks a foreign key, which no trigger has checked. Costs one
+-- statement for each foreign key of the tables concerned.
+CREATE OR REPLACE FUNCTION synchrotron.check_references(record uuid) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  reference record;
+  broken boolean;
+BEGIN
+  FOR reference IN
+    SELECT c.conname, c.conrelid::regclass AS child, c.confrelid::regclass AS parent,
+      pg_catalog.format('SELECT true FROM (
+          SELECT %s FROM synchrotron.patches AS p WHERE p.record_id = $1 AND p.tbl = %L AND p.after IS NOT NULL
+          UNION SELECT %s FROM synchrotron.patches AS p WHERE p.record_id = $1 AND p.tbl = %L AND p.before IS NOT NULL
+        ) AS x WHERE EXISTS (SELECT FROM %s AS y WHERE %s) AND NOT EXISTS (SELECT FROM %s AS y WHERE %s) LIMIT 1',
+        string_agg(format('(p.after ->> %L)::%s AS v%s', a.attname, format_type(a.atttypid, a.atttypmod), k.i), ', '),
+        names.child,
+        string_agg(format('(p.before ->> %L)::%s AS v%s', b.attname, format_type(b.atttypid, b.atttypmod), k.i), ', '),
+        names.parent,
+        c.conrelid::regclass, string_agg(format('y.%I = x.v%s', a.attname, k.i), ' AND '),
+        c.confrelid::regclass, string_agg(format('y.%I = x.v%s', b.attname, k.i), ' AND ')
+      ) AS find
+    FROM pg_constraint AS c
+    CROSS JOIN LATERAL unnest(c.conkey, c.confkey) WITH ORDINALITY AS k(child, parent, i)
+    JOIN pg_attribute AS a ON a.attrelid = c.conrelid AND a.attnum = k.child
+    JOIN pg_attribute AS b ON b.attrelid = c.confrelid AND b.attnum = k.parent
+    CROSS JOIN LATERAL (
+      SELECT (SELECT n.nspname || '.' || r.relname FROM pg_class AS r JOIN pg_namespace AS n ON n.oid = r.relnamespace WHERE r.oid = c.conrelid) AS child,
+        (SELECT n.nspname || '.' || r.relname FROM pg_class AS r JOIN pg_namespace AS n ON n.oid = r.relnamespace WHERE r.oid = c.confrelid) AS parent
+    ) AS names
+    WHERE c.contype = 'f' AND EXISTS (
+      SELECT FROM synchrotron.patches AS p WHERE p.record_id = record AND p.tbl IN (names.child, names.parent)
+    )
+    GROUP BY c.oid, c.conname, c.conrelid, c.confrelid, names.child, names.parent
+  LOOP
+    EXECUTE reference.find INTO broken USING record;
+    IF broken THEN
+      RAISE EXCEPTION 'rows of % would refer to rows of % that are not there', reference.child, reference.parent
+        USING ERRCODE = 'foreign_key_violation', CONSTRAINT = reference.conname;
+    END IF;
+  END LOOP;
+END $$;
+
 -- The record of the transaction that writes without the engine. The first write takes the realm's lock, so that this
 -- transaction commits in its turn; the row in external_writes has a deferred trigger, which fires at commit.
 CREATE OR REPLACE FUNCTION synchrotron.outside_record(tbl text) RETURNS uuid LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
