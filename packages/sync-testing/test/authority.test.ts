@@ -12,8 +12,9 @@ import { expectConverged, kinds, type Stage, scalar, stageOf, syncAll } from "./
 import * as Kitchen from "./kitchen.ts"
 import { exchange, makeWorld, type TestClient } from "./world.ts"
 
+/** In a millisecond of its own, so that the order of stamps is that of the test. */
 const execute = <R, E>(client: TestClient, operation: Action.Operation<R, E>) =>
-  client.replica.execute(operation)
+  Effect.delay(client.replica.execute(operation), 2)
 
 /** One sync, giving the response. */
 const syncRaw = (stage: Stage, client: TestClient) =>
@@ -294,7 +295,7 @@ describe.each(kinds)("with the authority on %s,", (kind) => {
         expect(
           yield* scalar(
             server,
-            "SELECT count(*)::int FROM toys WHERE NOT EXISTS (SELECT FROM children c WHERE c.id = toys.child)"
+            "SELECT (SELECT count(*) FROM toys)::int + (SELECT count(*) FROM children)::int"
           )
         ).toBe(0)
       })

@@ -21,8 +21,9 @@ import { exchange, makeWorld, type TestClient } from "./world.ts"
 
 const { clear, copy, deposit, inc, set, withdraw } = Kitchen
 
+/** In a millisecond of its own, so that the order of stamps is that of the test. */
 const execute = <R, E>(client: TestClient, operation: Action.Operation<R, E>) =>
-  client.replica.execute(operation)
+  Effect.delay(client.replica.execute(operation), 2)
 
 /** The verdicts of one sync, by record id. */
 const syncAndJudge = (stage: Stage, client: TestClient) =>
@@ -98,7 +99,9 @@ describe.each(kinds)("with the authority on %s,", (kind) => {
     act((stage, a, b) =>
       Effect.gen(function* () {
         const ids = Array.from({ length: 20 }, () => id("at once"))
-        yield* Effect.forEach(ids, (x) => execute(a, set({ id: x, n: 1 })), { concurrency: "unbounded" })
+        yield* Effect.forEach(ids, (x) => a.replica.execute(set({ id: x, n: 1 })), {
+          concurrency: "unbounded"
+        })
         const perRecord = yield* a.sql.unsafe<{ count: number }>(
           "SELECT count(*)::integer AS count FROM synchrotron.patches GROUP BY record_id"
         )
@@ -118,7 +121,7 @@ describe.each(kinds)("with the authority on %s,", (kind) => {
           yield* execute(b, inc({ id: x, n: 1000 }))
           yield* b.sync
           yield* Effect.all(
-            [a.sync, ...Array.from({ length: 5 }, () => execute(a, inc({ id: x, n: 1 }))), a.sync],
+            [a.sync, ...Array.from({ length: 5 }, () => a.replica.execute(inc({ id: x, n: 1 }))), a.sync],
             { concurrency: "unbounded" }
           ).pipe(Effect.withMaxOpsBeforeYield(16 + 5 * round))
         }
@@ -139,7 +142,7 @@ describe.each(kinds)("with the authority on %s,", (kind) => {
           yield* b.sync
           const request = yield* a.replica.request
           const response = yield* exchange(stage.world.authority, a.principal, request)
-          yield* Effect.all([execute(a, inc({ id: x, n: 1 })), a.replica.receive(request, response)], {
+          yield* Effect.all([a.replica.execute(inc({ id: x, n: 1 })), a.replica.receive(request, response)], {
             concurrency: 2
           }).pipe(Effect.withMaxOpsBeforeYield(ops))
           const here = yield* scalar(a.sql, `SELECT n FROM counters WHERE id = '${x}'`)
@@ -551,7 +554,7 @@ describe.each(kinds)("with the authority on %s,", (kind) => {
         })
         const grow = (count: number) =>
           Effect.gen(function* () {
-            for (let i = 0; i < count; i++) yield* execute(device, inc({ id: x, n: 1 }))
+            for (let i = 0; i < count; i++) yield* device.replica.execute(inc({ id: x, n: 1 }))
             while ((yield* device.replica.pendingCount) > 0) yield* device.sync
           })
         yield* grow(100)
