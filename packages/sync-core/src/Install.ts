@@ -66,7 +66,8 @@ export const install = (
         // A migration writes as a record of its own: defaults repeat on every replica, and its patches are dropped,
         // because after a migration every client fetches its rows again.
         const record = Execution.uuidOf(`migration:${migration.id}`)
-        const text = side === "server" ? `${migration.sql};${migration.serverSql ?? ""}` : migration.sql
+        // A line of its own, because the first part may end in a comment.
+        const text = side === "server" ? `${migration.sql}\n;${migration.serverSql ?? ""}` : migration.sql
         yield* sql.unsafe(
           `SELECT set_config('synchrotron.record', '${record}', true), set_config('synchrotron.draws', '', true)`
         )

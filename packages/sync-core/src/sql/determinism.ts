@@ -14,6 +14,7 @@ export const shadowed = [
   "statement_timestamp",
   "clock_timestamp",
   "timeofday",
+  "age",
   "random",
   "random_normal",
   "gen_random_uuid",
