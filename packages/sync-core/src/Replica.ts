@@ -469,7 +469,7 @@ export const make = (
             const judgedIds = new Set(verdicts.map((verdict) => verdict.id))
             const notices = response.notices.filter((notice) => !judgedIds.has(notice.id))
             yield* keepNotices(sql, notices)
-            offsetMs = Math.round(response.serverTimeMs - (sent.clientTimeMs + nowMs) / 2)
+            offsetMs = offsetAfter(offsetMs, response.serverTimeMs, sent.clientTimeMs, nowMs)
             yield* keepPosition(sql, sent, response, offsetMs)
             // Before the commit, for an action that comes next must be stamped after what this one shows.
             for (const verdict of response.verdicts)
@@ -610,6 +610,15 @@ export const make = (
 
 const later = (a: Hlc.ClockState, b: Hlc.ClockState): Hlc.ClockState =>
   b.ms > a.ms || (b.ms === a.ms && b.counter > a.counter) ? { ms: b.ms, counter: b.counter } : a
+
+/**
+ * The server read its clock at some moment between request and answer. An offset that agrees with any such moment is
+ * kept, for a slow answer says nothing against it; another one gives way to the middle of what is possible.
+ */
+const offsetAfter = (offsetMs: number, serverTimeMs: number, sentMs: number, receivedMs: number): number =>
+  offsetMs >= serverTimeMs - receivedMs && offsetMs <= serverTimeMs - sentMs
+    ? offsetMs
+    : Math.round(serverTimeMs - (sentMs + receivedMs) / 2)
 
 const witnessed = (state: Hlc.ClockState, hlc: Hlc.Hlc | null): Hlc.ClockState =>
   hlc === null ? state : Hlc.witness(state, hlc)
