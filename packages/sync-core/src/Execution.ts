@@ -2,8 +2,7 @@
  * Executes records on a database, one after the other in one transaction. The same code runs on clients, which
  * execute as the database's owner, and on the authority, which executes as the principal.
  *
- * One round trip leads from a record into the next: it releases the savepoint of the one that ran, sets the next
- * one, and tells Postgres whose record runs and what time it is there.
+ * One round trip leads from a record into the next: it tells Postgres whose record runs and what time it is there.
  */
 import { SqlClient, type SqlError } from "@effect/sql"
 import { sha256 } from "@noble/hashes/sha2.js"
@@ -132,10 +131,17 @@ export const perform = (sql: SqlClient.SqlClient, record: Executable): Effect.Ef
         })
       ).pipe(Effect.provideService(SqlClient.SqlClient, sql))
 
+/** Records that share a savepoint until one of them fails. */
+const chunkRecords = 64
+
 /**
- * Executes records in the order given, each all-or-nothing in a savepoint, inside the transaction that the caller
- * holds. Gives one exit per record; a failed record leaves nothing behind. Fails itself only when the database does
- * (`isInfrastructure`): then the whole transaction must be given up.
+ * Executes records in the order given, each all-or-nothing, inside the transaction that the caller holds. Gives one exit
+ * per record; a failed record leaves nothing behind. Fails itself only when the database does (`isInfrastructure`): then
+ * the whole transaction must be given up.
+ *
+ * Records fail rarely and savepoints cost as much as statements, so a chunk of records shares one. When one of them
+ * fails, the chunk is undone and its halves are tried, down to the record itself. So n records of which f fail cost n
+ * executions and at most f * 2 * `chunkRecords` more.
  */
 export const sequence = (
   sql: SqlClient.SqlClient,
@@ -144,43 +150,64 @@ export const sequence = (
 ): Effect.Effect<ReadonlyArray<Exit.Exit<unknown, unknown>>, SqlError.SqlError> =>
   Effect.gen(function* () {
     const exits: Array<Exit.Exit<unknown, unknown>> = []
-    const close = [...check(mode), { sql: `RELEASE SAVEPOINT ${savepoint}` }]
-    const abandon = together(sql, [
-      { sql: `ROLLBACK TO SAVEPOINT ${savepoint}` },
-      { sql: `RELEASE SAVEPOINT ${savepoint}` }
-    ])
-    // Closing the last record and opening the next share a round trip, so a failure to close shows up here.
-    let open = false
-    const closeAnd = (statements: ReadonlyArray<Statement>) =>
-      open
-        ? together(sql, [...close, ...statements]).pipe(
-            Effect.catchAll((error) =>
-              isInfrastructure(error)
-                ? Effect.fail(error)
-                : Effect.suspend(() => {
-                    exits[exits.length - 1] = Exit.fail(error)
-                    return Effect.zipRight(abandon, together(sql, statements))
-                  })
-            )
-          )
-        : together(sql, statements)
-    for (const record of records) {
-      yield* closeAnd([{ sql: `SAVEPOINT ${savepoint}` }, ...becoming(record, mode), entering(record)])
-      open = true
-      const exit = yield* Effect.exit(perform(sql, record))
-      if (Exit.isFailure(exit)) {
-        if (Cause.isInterrupted(exit.cause)) return yield* Effect.interrupt
-        const failure = Option.getOrNull(Cause.failureOption(exit.cause))
-        if (isSqlError(failure) && isInfrastructure(failure)) return yield* Effect.fail(failure)
-        yield* abandon
-        open = false
-      }
-      exits.push(exit)
+    for (let i = 0; i < records.length; i += chunkRecords) {
+      exits.push(...(yield* attempt(sql, records.slice(i, i + chunkRecords), mode)))
     }
-    if (records.length > 0) yield* closeAnd(leaving(mode))
+    if (records.length > 0) yield* together(sql, leaving(mode))
     return exits
     // A span per statement of thousands of records would cost more than the statements.
   }).pipe(Effect.withTracerEnabled(false))
+
+const attempt = (
+  sql: SqlClient.SqlClient,
+  records: ReadonlyArray<Executable>,
+  mode: Mode
+): Effect.Effect<ReadonlyArray<Exit.Exit<unknown, unknown>>, SqlError.SqlError> =>
+  Effect.gen(function* () {
+    const exits: Array<Exit.Exit<unknown, unknown>> = []
+    yield* together(sql, [{ sql: `SAVEPOINT ${savepoint}` }, ...becoming(records[0]!, mode)])
+    for (const [i, record] of records.entries()) {
+      const entered = together(sql, [
+        ...(i > 0 && record.run._tag !== records[i - 1]!.run._tag ? becoming(record, mode) : []),
+        entering(record)
+      ])
+      // A record that swallowed an SQL error leaves a transaction in which the next statement fails, whosever it is.
+      const exit = yield* Effect.exit(
+        Effect.zipRight(
+          entered,
+          Effect.zipLeft(perform(sql, record), finish(sql, mode, i === records.length - 1))
+        )
+      )
+      if (Exit.isSuccess(exit)) {
+        exits.push(exit)
+        continue
+      }
+      if (Cause.isInterrupted(exit.cause)) return yield* Effect.interrupt
+      const failure = Option.getOrNull(Cause.failureOption(exit.cause))
+      if (isSqlError(failure) && isInfrastructure(failure)) return yield* Effect.fail(failure)
+      yield* together(sql, [
+        { sql: `ROLLBACK TO SAVEPOINT ${savepoint}` },
+        { sql: `RELEASE SAVEPOINT ${savepoint}` }
+      ])
+      if (records.length === 1) return [exit]
+      const half = Math.ceil(records.length / 2)
+      return [
+        ...(yield* attempt(sql, records.slice(0, half), mode)),
+        ...(yield* attempt(sql, records.slice(half), mode))
+      ]
+    }
+    return exits
+  })
+
+/** What must hold after each record, so that it does not depend on who shares its chunk. */
+const finish = (
+  sql: SqlClient.SqlClient,
+  mode: Mode,
+  last: boolean
+): Effect.Effect<unknown, SqlError.SqlError> => {
+  const statements = [...check(mode), ...(last ? [{ sql: `RELEASE SAVEPOINT ${savepoint}` }] : [])]
+  return statements.length === 0 ? Effect.void : together(sql, statements)
+}
 
 const isSqlError = (error: unknown): error is SqlError.SqlError =>
   typeof error === "object" && error !== null && "_tag" in error && error._tag === "SqlError"
