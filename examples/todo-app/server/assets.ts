@@ -28,7 +28,7 @@ export const builtAssets = async (root: string, folder: string): Promise<Assets>
   await build({
     root,
     configFile: join(root, "vite.config.ts"),
-    logLevel: "warn",
+    logLevel: "error",
     build: { outDir: folder, emptyOutDir: true }
   })
   return {
@@ -47,7 +47,11 @@ const types: Readonly<Record<string, string>> = {
 }
 
 const sendFile = async (folder: string, message: IncomingMessage, out: ServerResponse): Promise<void> => {
-  const path = decodeURIComponent(new URL(message.url ?? "/", "http://localhost").pathname)
+  const path = pathOf(message)
+  if (path === undefined) {
+    out.writeHead(400).end()
+    return
+  }
   const file = join(folder, path === "/" ? "index.html" : path)
   const found = file.startsWith(folder + sep) ? await stat(file).catch(() => undefined) : undefined
   if (found === undefined || !found.isFile()) {
@@ -65,4 +69,13 @@ const sendFile = async (folder: string, message: IncomingMessage, out: ServerRes
     createReadStream(file)
       .on("error", () => out.destroy())
       .pipe(out)
+}
+
+/** The decoded path, or undefined when it cannot be decoded. */
+const pathOf = (message: IncomingMessage): string | undefined => {
+  try {
+    return decodeURIComponent(new URL(message.url ?? "/", "http://localhost").pathname)
+  } catch {
+    return undefined
+  }
 }

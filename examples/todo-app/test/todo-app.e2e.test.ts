@@ -233,6 +233,13 @@ describe("the server", { timeout: 240_000 }, () => {
     expect((await ask({ ...json, "sec-fetch-site": "cross-site" })).status).toBe(403)
     expect((await ask({ "content-type": "text/plain" })).status).toBe(415)
     expect((await ask(json, "mallory")).status).toBe(400)
-    expect((await fetch(`${running.url}/../secret`)).status).toBe(404)
+  })
+
+  it("serves the page's files and nothing beside them", async () => {
+    const status = (path: string) => fetch(running.url + path).then((response) => response.status)
+    expect(await status("/")).toBe(200)
+    expect(await status("/..%2fsecret")).toBe(404)
+    expect(await status("/%zz")).toBe(400)
+    expect(await status("/v1/health")).toBe(200)
   })
 })

@@ -1,5 +1,5 @@
 /** One list: its heading and rule, the open items in order, the done ones, and the box for a new one. */
-import { type FormEvent, useState } from "react"
+import { type FormEvent, type ReactNode, useState } from "react"
 import { renameList, shareList, unshareList } from "../domain/lists.ts"
 import { nameOf, people } from "../domain/people.ts"
 import {
@@ -20,6 +20,8 @@ export function ListView(props: {
   readonly list: ListRow
   readonly viewer: string
   readonly attempt: Attempt
+  /** Shown below the box for a new item. */
+  readonly children?: ReactNode
 }) {
   const { list, viewer, attempt } = props
   const { rows: todos, state } = useTodos(list.id)
@@ -61,6 +63,7 @@ export function ListView(props: {
         {open.map(row)}
       </ul>
       <AddTodo onAdd={(title) => attempt(addTodo({ listId: list.id, title }))} listTitle={list.title} />
+      {props.children}
       {done.length > 0 && (
         <>
           <h3 className="done-heading">Done</h3>

@@ -39,19 +39,25 @@ export function Panel(props: { readonly person: PersonId }) {
         {list !== undefined && (
           <>
             <ListNav lists={lists.rows} selected={list.id} onSelect={setSelected} onCreate={create} />
-            <ListView key={list.id} list={list} viewer={viewer} attempt={attempt} />
+            <ListView key={list.id} list={list} viewer={viewer} attempt={attempt}>
+              {notice !== undefined && <Notice text={notice} onDismiss={dismiss} />}
+            </ListView>
           </>
         )}
       </div>
-      {notice !== undefined && (
-        <div className="notice" role="alert" data-testid="notice">
-          <span>{notice}</span>
-          <button type="button" onClick={dismiss}>
-            OK
-          </button>
-        </div>
-      )}
     </section>
+  )
+}
+
+/** Why this device refused what was just tried; it stands where it was tried. */
+function Notice(props: { readonly text: string; readonly onDismiss: () => void }) {
+  return (
+    <div className="notice" role="alert" data-testid="notice">
+      <span>{props.text}</span>
+      <button type="button" onClick={props.onDismiss}>
+        OK
+      </button>
+    </div>
   )
 }
 

@@ -37,6 +37,7 @@ export function TodoRow(props: {
       data-pending={pending}
       data-assignee={todo.assignee ?? ""}
       data-more={more}
+      data-editing={editing}
     >
       <label className="tick">
         <input

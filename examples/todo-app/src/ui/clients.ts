@@ -5,6 +5,9 @@ import type { PersonId } from "../domain/people.ts"
 import { imageFor, rememberVisit } from "./image.ts"
 import { tokenFor } from "./token.ts"
 
+/** The other person sits beside this one and watches, so changes of others are asked for often. */
+const pollMs = 1_000
+
 const clients = new Map<PersonId, Promise<PromiseClient>>()
 
 /** Opens the person's database, or gives the client that has it open. The same promise for as long as the page lives. */
@@ -20,6 +23,7 @@ const open = async (person: PersonId): Promise<PromiseClient> => {
     dataDir: `idb://todo-${person}`,
     image: await imageFor(person),
     userId: person,
+    pollMs,
     server: { url: location.origin, token: () => tokenFor(person) }
   })
   rememberVisit(person)

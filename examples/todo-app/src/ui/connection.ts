@@ -11,14 +11,16 @@ export const connectionOf = (status: Status): Connection => {
   switch (status.phase) {
     case "paused":
       return { kind: "offline" }
-    case "syncing":
-      return { kind: "syncing" }
     case "waiting":
       return { kind: "problem", message: "Can’t reach the server, trying again" }
     case "stopped":
       return { kind: "problem", message: status.error?.message ?? "Syncing has stopped" }
     case "idle":
-      return status.firstSyncDone ? { kind: "synced", at: status.lastSyncedAt } : { kind: "syncing" }
+    case "syncing":
+      // A look for changes of others is no news; sending one's own is.
+      return status.firstSyncDone && status.pending === 0
+        ? { kind: "synced", at: status.lastSyncedAt }
+        : { kind: "syncing" }
   }
 }
 
