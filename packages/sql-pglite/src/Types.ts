@@ -161,6 +161,7 @@ export const sessionSettings: Readonly<Record<string, string>> = {
   DateStyle: "ISO, MDY",
   IntervalStyle: "postgres",
   extra_float_digits: "1",
+  lc_monetary: "C",
   bytea_output: "hex"
 }
 

@@ -16,7 +16,7 @@ export const Seq = Schema.Int.pipe(Schema.nonNegative(), Schema.brand("Seq"))
 export type Seq = typeof Seq.Type
 
 /** A visibility label of rows, such as `list:42`; a user holds a set of them. */
-export const Audience = Schema.String.pipe(Schema.maxLength(512), Schema.brand("Audience"))
+export const Audience = Schema.String.pipe(Schema.brand("Audience"))
 export type Audience = typeof Audience.Type
 
 /** Schema-qualified name of a synced table, such as `public.todos`. */

@@ -41,6 +41,9 @@ export const limits = {
   bodyBytesMax: 8 * 1024 * 1024
 } as const
 
+/** Bytes of a text on the wire. */
+export const jsonBytes = (json: string): number => new TextEncoder().encode(json).length
+
 /** A row by column: Postgres text forms, `null` for SQL NULL. Generated columns are left out. */
 export const Image = Schema.Record({ key: Schema.String, value: Schema.NullOr(Schema.String) })
 export type Image = typeof Image.Type

@@ -23,6 +23,7 @@ import { install } from "./Install.ts"
 import type { Outcome } from "./Outcome.ts"
 import type { Principal } from "./Principal.ts"
 import {
+  jsonBytes,
   type LaterRecord,
   limits,
   type Patch,
@@ -274,10 +275,11 @@ export const make = (
     ) =>
       Effect.gen(function* () {
         const args = JSON.stringify(encoded)
-        if (args.length > limits.argsBytesMax) {
+        const bytes = jsonBytes(args)
+        if (bytes > limits.argsBytesMax) {
           return yield* new ArgsInvalid({
             action: name,
-            message: `The arguments take ${args.length} bytes, and at most ${limits.argsBytesMax} are allowed. Split the operation.`
+            message: `The arguments take ${bytes} bytes, and at most ${limits.argsBytesMax} are allowed. Split the operation.`
           })
         }
         const done = yield* sql.withTransaction(

@@ -302,6 +302,8 @@ describe.each(kinds)("a replica on %s", (kind) => {
       refused(add({ id: "a", n: 1.5 }), /The arguments of add do not fit its schema/))
     it("that are too large are refused", () =>
       refused(add({ id: "x".repeat(limits.argsBytesMax), n: 1 }), /at most 262144 are allowed/))
+    it("I4: are measured in bytes, as the server measures them, or they would hold up the queue", () =>
+      refused(add({ id: "é".repeat(limits.argsBytesMax / 2), n: 1 }), /at most 262144 are allowed/))
     it("that JSON cannot hold are refused, for no other replica could run on them", async () => {
       await refused(bigint({ n: 1n }), /odd.bigint/)
       await refused(rawDate({ at: new Date(0) }), /odd.rawDate/)

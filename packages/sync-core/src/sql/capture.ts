@@ -142,6 +142,7 @@ export const sessionSettings = {
   datestyle: "ISO, MDY",
   intervalstyle: "postgres",
   extra_float_digits: "1",
+  lc_monetary: "C",
   bytea_output: "hex"
 } as const
 

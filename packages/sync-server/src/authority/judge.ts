@@ -179,7 +179,7 @@ const candidateOf = (
     })
     return []
   }
-  if (JSON.stringify(record.args ?? null).length > Protocol.limits.argsBytesMax) {
+  if (Protocol.jsonBytes(JSON.stringify(record.args ?? null)) > Protocol.limits.argsBytesMax) {
     rejections.set(record.id, {
       class: "invalid",
       message: `The arguments are larger than ${Protocol.limits.argsBytesMax} bytes.`
