@@ -23,4 +23,4 @@ export const liveQueryIntervalMs = 16
 /** How long a live query that nobody watches any more keeps its rows, for remounts. */
 export const liveQueryLingerMs = 1_000
 /** How long to wait for another tab (or the page before a reload) to give the database free. */
-export const databaseLockWaitMs = 1_000
+export const databaseLockWaitMs = 5_000
