@@ -87,7 +87,7 @@ const floor = (sql: SqlClient.SqlClient, prefix: string, count: number) =>
     ([ms]) => ms
   )
 
-/** One client's records, from the request to their verdicts, executed one by one under row-level security. */
+/** One client's records of one insert, from the request to their verdicts, each executed under row-level security. */
 export const ingest = (countFull: number, scale: Scale): Effect.Effect<Measurement, unknown> =>
   Effect.gen(function* () {
     const count = scale.size(countFull)
@@ -95,12 +95,18 @@ export const ingest = (countFull: number, scale: Scale): Effect.Effect<Measureme
     const values: Array<number> = []
     const floors: Array<number> = []
     for (let run = 0; run < scale.runs; run++) {
-      const records = sender.mix(`r${run}-`, count, hourAgoMs() + 600_000 + run * 10_000)
+      const fromMs = hourAgoMs() + 600_000 + run * 10_000
+      const records = Array.from({ length: count }, (_, i) =>
+        sender.record(fromMs + i, "item.put", { id: `r${run}-${i}`, n: i })
+      )
       values.push((yield* timed(sender.send(records)))[0])
-      floors.push(yield* floor(sql, `f${run}-`, count))
+      const inserts = Effect.forEach(records, (_, i) =>
+        sql.unsafe(insertSql.replace("items", "bare.items"), [`f${run}-${i}`, title, i])
+      )
+      floors.push((yield* timed(sql.withTransaction(inserts)))[0])
     }
     const [kept] = yield* sql.unsafe<{ count: number }>("SELECT count(*)::integer AS count FROM items")
-    check(kept!.count === baseRows + scale.runs * Math.floor(count / 2), `${kept!.count} rows`)
+    check(kept!.count === baseRows + scale.runs * count, `${kept!.count} rows`)
     return ofRates(`ingest-${countFull}`, "records/s", count, values, floors)
   }).pipe(Effect.scoped)
 
@@ -144,16 +150,19 @@ export const history = (
         }
       })
     const one = Effect.gen(function* () {
+      const other = makeSender(authority)
+      let { seq, audiences } = yield* other.send([])
       const times: Array<number> = []
       for (let run = 0; run < scale.runs * 10; run++) {
-        const other = makeSender(authority)
-        const { seq, audiences } = yield* other.send([])
         const cursors = Object.fromEntries(
           audiences.map((audience) => [audience, seq])
         ) as Protocol.SyncRequest["cursors"]
-        times.push(
-          (yield* timed(other.send([other.record(Date.now(), "item.inc", { id: "base0" })], cursors)))[0]
+        const [ms, response] = yield* timed(
+          other.send([other.record(Date.now(), "item.inc", { id: "base0" })], cursors)
         )
+        seq = response.seq
+        audiences = response.audiences
+        times.push(ms)
       }
       return times
     })

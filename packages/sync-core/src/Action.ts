@@ -66,7 +66,8 @@ export type AnyOperation = Operation<unknown, unknown>
  * @param name unique in the application, such as `todo.add`; it is stored in records, so it never changes
  * @param options.version raise it when the meaning of stored records would change; 1 unless given
  * @param options.args Schema of the arguments; they are encoded to JSON in the record
- * @param options.run the business logic. A failure of any kind undoes everything that it wrote.
+ * @param options.run the business logic. A failure of any kind undoes everything that it wrote. Results are read whole:
+ *   `.stream` of a statement does not work on the authority's connections.
  */
 export const make = <Args, Encoded, Result, E>(
   name: string,

@@ -7,7 +7,7 @@
 import { SqlClient, type SqlError } from "@effect/sql"
 import { sha256 } from "@noble/hashes/sha2.js"
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js"
-import { Cause, Effect, Exit, Option, Schema } from "effect"
+import { Cause, Effect, Exit, Fiber, Option, Runtime, Schema } from "effect"
 import type { ActionContext, AnyAction, AnyOperation } from "./Action.ts"
 import { make as makeAction } from "./Action.ts"
 import * as Hlc from "./Hlc.ts"
@@ -172,10 +172,11 @@ const attempt = (
         entering(record)
       ])
       // A record that swallowed an SQL error leaves a transaction in which the next statement fails, whosever it is.
+      const opening = yield* started(sql, entered)
       const exit = yield* Effect.exit(
-        Effect.zipRight(
-          entered,
-          Effect.zipLeft(perform(sql, record), finish(sql, mode, i === records.length - 1))
+        Effect.zipLeft(
+          Effect.zipLeft(perform(sql, record), finish(sql, mode, i === records.length - 1)),
+          opening
         )
       )
       if (Exit.isSuccess(exit)) {
@@ -198,6 +199,18 @@ const attempt = (
     }
     return exits
   })
+
+/**
+ * Sends a statement now, and gives what waits for its answer. A connection executes in the order of sending, so what is
+ * sent next need not wait for it: over a network that saves the wait for one answer per record.
+ */
+const started = <A, E>(
+  sql: SqlClient.SqlClient,
+  statement: Effect.Effect<A, E>
+): Effect.Effect<Effect.Effect<A, E>, E> =>
+  "pipeline" in sql
+    ? Effect.map(statement, Effect.succeed)
+    : Effect.map(Effect.runtime<never>(), (runtime) => Fiber.join(Runtime.runFork(runtime)(statement)))
 
 /** What must hold after each record, so that it does not depend on who shares its chunk. */
 const finish = (

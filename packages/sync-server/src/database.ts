@@ -46,6 +46,8 @@ export const layer = (
               connectionTimeoutMillis: 10_000,
               application_name: "synchrotron-server",
               types: pgTypes,
+              // Statements go out without waiting for the answers before them; the executor overlaps one per record.
+              pipeline: true,
               onConnect: async (client) => {
                 await client.query(settingsSql(sessionSettings))
               }
