@@ -190,7 +190,11 @@ describe.each(variants)("with %s on %s,", (_, kind, options, { clamps }) => {
           // A run in which one of these did not happen has shown nothing about it.
           console.info(`${kind} ${JSON.stringify(options)}: ${JSON.stringify({ ...seen, clamped })}`)
           if (seedsMax >= 40) {
-            expect(Object.values({ ...seen, clamped: clamps ? clamped : 1 }).every((n) => n > 0)).toBe(true)
+            // A window that is as short as a round trip clamps nearly all that could void something.
+            const { voided, ...others } = seen
+            expect(
+              Object.entries({ ...others, ...(clamps ? { clamped } : { voided }) }).filter(([, n]) => n === 0)
+            ).toEqual([])
           }
         })
       ),
