@@ -94,12 +94,11 @@ export const tick = (state: ClockState, wallMs: number): Either.Either<ClockStat
 }
 
 /** The state after a stamp was seen: whatever comes next orders after it. */
-export const witness = (state: ClockState, hlc: Hlc): ClockState => {
-  const seen = parts(hlc)
-  return seen.ms > state.ms || (seen.ms === state.ms && seen.counter > state.counter)
-    ? { ms: seen.ms, counter: seen.counter }
-    : state
-}
+export const witness = (state: ClockState, hlc: Hlc): ClockState => latest(state, parts(hlc))
+
+/** The later of two states. */
+export const latest = (a: ClockState, b: ClockState): ClockState =>
+  b.ms > a.ms || (b.ms === a.ms && b.counter > a.counter) ? { ms: b.ms, counter: b.counter } : a
 
 /** Refuses a stamp that is ahead of `wallMs` by more than `driftMsMax` milliseconds. */
 export const checkDrift = (
@@ -110,3 +109,18 @@ export const checkDrift = (
   parts(hlc).ms - wallMs > driftMsMax
     ? Either.left(new HlcDriftError({ hlc, wallMs, driftMsMax }))
     : Either.right(hlc)
+
+/**
+ * How far the server's clock is ahead, in milliseconds, after one more answer (Cristian, "Probabilistic clock
+ * synchronization", 1989). The server read its clock at some moment between request and answer. An offset that agrees with any such moment is
+ * kept, for a slow answer says nothing against it; another one gives way to the middle of what is possible.
+ */
+export const offsetAfter = (
+  offsetMs: number,
+  serverTimeMs: number,
+  sentMs: number,
+  receivedMs: number
+): number =>
+  offsetMs >= serverTimeMs - receivedMs && offsetMs <= serverTimeMs - sentMs
+    ? offsetMs
+    : Math.round(serverTimeMs - (sentMs + receivedMs) / 2)

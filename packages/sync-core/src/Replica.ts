@@ -4,14 +4,14 @@
  * transaction of the one connection, so readers and crashes see whole states only (I5).
  */
 import { SqlClient, type SqlError } from "@effect/sql"
-import { Cause, Clock, Effect, Either, Exit, Option, PubSub, Schema, type Scope, Stream } from "effect"
+import { Clock, Effect, Either, Exit, PubSub, Schema, type Scope, Stream } from "effect"
 import type { AnyAction, AnyOperation, Operation } from "./Action.ts"
 import {
   ActionCrashed,
   ArgsInvalid,
   DatabaseOfOther,
   type DatabaseTooNew,
-  Impure,
+  type Impure,
   type MigrationChanged,
   RecordNotFound,
   type TablesUnsupported
@@ -32,6 +32,7 @@ import {
   type SyncRequest,
   type SyncResponse
 } from "./Protocol.ts"
+import { checkPurity } from "./Purity.ts"
 import * as Reconcile from "./Reconcile.ts"
 import type { SyncApp } from "./SyncApp.ts"
 import { clientSql, keepLaterSql, purgeSql, refuseSql, settleSql } from "./sql/client.ts"
@@ -193,10 +194,8 @@ export const make = (
     yield* sql.unsafe(Execution.prepareSession)
     const mode: Execution.Mode = { ...opened.mode, role: null }
     const clientId = opened.self.client_id
-    let clock = witnessed(
-      { ms: opened.self.clock_ms, counter: opened.self.clock_counter },
-      opened.self.stamped
-    )
+    const seen: Hlc.ClockState = { ms: opened.self.clock_ms, counter: opened.self.clock_counter }
+    let clock = opened.self.stamped === null ? seen : Hlc.witness(seen, opened.self.stamped)
     let offsetMs = opened.self.clock_offset_ms
     // What pending records have used is known while this process ran all of them.
     let used: Set<string> | null = opened.self.stamped === null ? new Set() : null
@@ -471,12 +470,12 @@ export const make = (
             const judgedIds = new Set(verdicts.map((verdict) => verdict.id))
             const notices = response.notices.filter((notice) => !judgedIds.has(notice.id))
             yield* keepNotices(sql, notices)
-            offsetMs = offsetAfter(offsetMs, response.serverTimeMs, sent.clientTimeMs, nowMs)
+            offsetMs = Hlc.offsetAfter(offsetMs, response.serverTimeMs, sent.clientTimeMs, nowMs)
             yield* keepPosition(sql, sent, response, offsetMs)
             // Before the commit, for an action that comes next must be stamped after what this one shows.
             for (const verdict of response.verdicts)
               if ("hlc" in verdict) clock = Hlc.witness(clock, verdict.hlc)
-            clock = later(clock, response.clock)
+            clock = Hlc.latest(clock, response.clock)
             const outcomes = [
               ...verdicts.map((v) => ({
                 id: v.id,
@@ -610,21 +609,6 @@ export const make = (
     }
   })
 
-const later = (a: Hlc.ClockState, b: Hlc.ClockState): Hlc.ClockState =>
-  b.ms > a.ms || (b.ms === a.ms && b.counter > a.counter) ? { ms: b.ms, counter: b.counter } : a
-
-/**
- * The server read its clock at some moment between request and answer. An offset that agrees with any such moment is
- * kept, for a slow answer says nothing against it; another one gives way to the middle of what is possible.
- */
-const offsetAfter = (offsetMs: number, serverTimeMs: number, sentMs: number, receivedMs: number): number =>
-  offsetMs >= serverTimeMs - receivedMs && offsetMs <= serverTimeMs - sentMs
-    ? offsetMs
-    : Math.round(serverTimeMs - (sentMs + receivedMs) / 2)
-
-const witnessed = (state: Hlc.ClockState, hlc: Hlc.Hlc | null): Hlc.ClockState =>
-  hlc === null ? state : Hlc.witness(state, hlc)
-
 const sameCursors = (a: SyncRequest["cursors"], b: SyncRequest["cursors"]): boolean => {
   const keys = Object.keys(a) as Array<keyof typeof a>
   return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key])
@@ -676,35 +660,4 @@ const keepPosition = (
     yield* sql.unsafe(
       `DELETE FROM synchrotron.cursors;INSERT INTO synchrotron.cursors (audience, seq) SELECT audience, ${response.seq} FROM json_array_elements_text(${literal(JSON.stringify(response.audiences))}) AS x(audience);UPDATE synchrotron.replica SET seq = ${response.seq}, clock_ms = ${response.clock.ms}, clock_counter = ${response.clock.counter}, clock_offset_ms = ${offsetMs}`
     )
-  })
-
-/** Undoes what the record did, executes it again, and compares; the state after is that of the second run. */
-const checkPurity = (sql: SqlClient.SqlClient, name: string, record: Execution.Executable) =>
-  Effect.gen(function* () {
-    const read = sql.unsafe<{ tbl: string; key: string; before: unknown; after: unknown }>(
-      "SELECT tbl, key, before, after FROM synchrotron.patches WHERE record_id = $1 ORDER BY tbl, key, n",
-      [record.id]
-    )
-    const first = yield* read
-    yield* sql.unsafe(
-      `SELECT synchrotron.put_rows(net.tbl, array_agg(net.key), array_agg(net.before)) FROM (
-         SELECT DISTINCT ON (tbl, key) tbl, key, before FROM synchrotron.patches WHERE record_id = $1 ORDER BY tbl, key, n
-       ) AS net GROUP BY net.tbl`,
-      [record.id]
-    )
-    yield* sql.unsafe("DELETE FROM synchrotron.patches WHERE record_id = $1", [record.id])
-    yield* Execution.enter(sql, record)
-    const again = yield* Effect.exit(Execution.perform(sql, record))
-    if (Exit.isFailure(again)) {
-      return yield* new Impure({
-        action: name,
-        difference: `the second execution failed: ${Option.match(Cause.failureOption(again.cause), { onNone: () => Cause.pretty(again.cause), onSome: describe })}`
-      })
-    }
-    const second = yield* read
-    const length = Math.max(first.length, second.length)
-    for (let i = 0; i < length; i++) {
-      const [a, b] = [JSON.stringify(first[i] ?? null), JSON.stringify(second[i] ?? null)]
-      if (a !== b) return yield* new Impure({ action: name, difference: `first:  ${a}\nsecond: ${b}` })
-    }
   })
