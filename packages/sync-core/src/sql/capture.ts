@@ -34,6 +34,11 @@ export const tableSql = (shape: TableShape, side: Side): string => {
   const typedRow = columns
     .map((c) => `(x.image ->> ${literal(c.name)})::${c.type} AS ${identifier(c.name)}`)
     .join(", ")
+  // Images leave generated columns out, and audiences and policies may use them.
+  const generated = shape.columns
+    .filter((c) => c.generated)
+    .map((c) => `, (${c.expression})::${c.type} AS ${identifier(c.name)}`)
+  const typedImage = `SELECT typed.*${generated.join("")} FROM (SELECT ${typedRow}) AS typed`
   const firstKey = identifier(shape.keyColumns.find((c) => stored.has(c)) ?? shape.keyColumns[0]!)
   const statements = {
     get_sql: `SELECT ${image("t")} FROM ${table} AS t, (SELECT $1::text AS key) AS x WHERE ${keyMatches}`,
@@ -44,11 +49,11 @@ export const tableSql = (shape: TableShape, side: Side): string => {
     insert_sql: `INSERT INTO ${table} (${columnList}) SELECT ${values} FROM unnest($1::jsonb[]) AS x(image) WHERE x.image IS NOT NULL`,
     read_sql: `SELECT x.key, ${image("t")} AS image FROM unnest($1::text[]) AS x(key) JOIN ${table} AS t ON ${keyMatches}
       WHERE (SELECT ${shape.audience} FROM (SELECT t.*) AS ${identifier(shape.name)}) = ANY ($2::text[])`,
-    visible_sql: `SELECT x.position::integer AS position FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY AS x(image, position), LATERAL (SELECT ${typedRow}) AS ${identifier(shape.name)}
+    visible_sql: `SELECT x.position::integer AS position FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY AS x(image, position), LATERAL (${typedImage}) AS ${identifier(shape.name)}
       WHERE (${shape.audience}) = ANY ($2::text[])`,
     all_sql: `SELECT array_agg(${key("t")}), array_agg(${image("t")}) FROM ${table} AS t`,
     purge_sql: `SELECT array_agg(${key("t")}) FROM ${table} AS t WHERE (SELECT ${shape.audience} FROM (SELECT t.*) AS ${identifier(shape.name)}) = ANY ($1::text[])`,
-    audience_sql: `SELECT array_agg((SELECT ${shape.audience} FROM (SELECT ${typedRow}) AS ${identifier(shape.name)} WHERE x.image IS NOT NULL) ORDER BY x.position)
+    audience_sql: `SELECT array_agg((SELECT ${shape.audience} FROM (${typedImage}) AS ${identifier(shape.name)} WHERE x.image IS NOT NULL) ORDER BY x.position)
       FROM unnest($1::jsonb[]) WITH ORDINALITY AS x(image, position)`
   }
   const capture = `synchrotron.${identifier(functionName("capture", shape))}`
