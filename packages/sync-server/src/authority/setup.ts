@@ -68,6 +68,7 @@ const inTransaction = (sql: SqlClient.SqlClient, app: SyncApp.SyncApp, role: str
       const statements = yield* sql.unsafe<{ name: string; read_sql: string; visible_sql: string }>(
         "SELECT name, read_sql, visible_sql FROM synchrotron.tables"
       )
+      yield* checkRowSecurity(sql)
       const policies = yield* policiesOf(sql, role)
       const tables = new Map<string, TableStatements>()
       for (const { name } of app.tables) {
@@ -100,6 +101,22 @@ const checkPrivileges = (sql: SqlClient.SqlClient) =>
     "SELECT set_config('session_replication_role', 'origin', true)",
     (user) =>
       `The database user ${user} may not set session_replication_role, which puts rows back without firing triggers again. As a superuser run: GRANT SET ON PARAMETER session_replication_role TO ${user};`
+  )
+
+/** What the engine takes back and puts back it must see whole: row-level security is for the principals' role only. */
+const checkRowSecurity = (sql: SqlClient.SqlClient) =>
+  Effect.flatMap(
+    sql.unsafe<{ name: string; user: string }>(
+      `SELECT x.name, quote_ident(current_user) AS user FROM synchrotron.tables AS t,
+         LATERAL (SELECT format('%I.%I', split_part(t.name, '.', 1), substr(t.name, strpos(t.name, '.') + 1)) AS name) AS x
+       WHERE row_security_active(x.name) ORDER BY 1`
+    ),
+    ([first]) =>
+      first === undefined
+        ? Effect.void
+        : new AuthoritySetupError({
+            message: `Row-level security hides rows of ${first.name} from the database user ${first.user}, which has to take back and put back all of them. Let it own the table, without FORCE ROW LEVEL SECURITY: records are executed as another role. Or as a superuser run: ALTER ROLE ${first.user} BYPASSRLS;`
+          })
   )
 
 const createRole = (sql: SqlClient.SqlClient, role: string) =>
