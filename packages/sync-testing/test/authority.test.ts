@@ -1,7 +1,15 @@
 /** What the authority promises to each of its clients and to whoever else uses its database. */
 
 import { SqlClient } from "@effect/sql"
-import { type Action, Execution, Protocol, type RecordId, type SyncApp } from "@synchrotron/sync-core"
+import {
+  Action,
+  Execution,
+  type Hlc,
+  Protocol,
+  type RecordId,
+  SyncApp,
+  SyncTable
+} from "@synchrotron/sync-core"
 import { Authority, AuthorityLive } from "@synchrotron/sync-server"
 import { Context, Effect, Exit, Fiber, Layer, Schema, type Scope, Stream } from "effect"
 import pg from "pg"
@@ -27,6 +35,9 @@ const syncRaw = (stage: Stage, client: TestClient) =>
 
 const verdictOf = (response: Protocol.SyncResponse, { id }: { readonly id: RecordId }) =>
   response.verdicts.find((verdict) => verdict.id === id)
+
+/** A stamp before every other. */
+const oldest = "000000000000-0000-00000000-0000-0000-0000-000000000000" as Hlc.Hlc
 
 let fresh = 0
 const newId = (name: string) => `${name}${++fresh}`
@@ -367,13 +378,12 @@ describe.each(kinds)("with the authority on %s,", (kind) => {
         const crossing = { ...(yield* b.replica.request), records: [] }
         const told: Array<Protocol.SyncResponse> = []
         told.push(yield* exchange(stage.world.authority, b.principal, { ...crossing, after: null }))
-        const oldest = "000000000000-0000-00000000-0000-0000-0000-000000000000" as RecordId
         told.push(
-          yield* exchange(stage.world.authority, b.principal, { ...crossing, after: oldest as never }),
+          yield* exchange(stage.world.authority, b.principal, { ...crossing, after: oldest }),
           yield* exchange(stage.world.authority, b.principal, {
             ...crossing,
             cursors: {},
-            after: oldest as never
+            after: oldest
           })
         )
         told.push(yield* syncRaw(stage, b), yield* syncRaw(stage, b))
@@ -383,7 +393,7 @@ describe.each(kinds)("with the authority on %s,", (kind) => {
         expect(seen.patches.map((patch) => patch.table)).toEqual(["public.counters"])
         const own = yield* exchange(stage.world.authority, a.principal, {
           ...(yield* a.replica.request),
-          after: oldest as never
+          after: oldest
         })
         expect(own.later.find((record) => record.id === secret.id)).toMatchObject({ args: { body } })
         yield* syncAll([a, b])
@@ -630,7 +640,6 @@ describe.each(kinds)("with members of lists and the authority on %s,", (kind) =>
           yield* execute(a, operation as Action.AnyOperation)
         yield* a.sync
         const request = yield* c.replica.request
-        const oldest = "000000000000-0000-00000000-0000-0000-0000-000000000000"
         for (const cursors of [
           request.cursors,
           {},
@@ -640,7 +649,7 @@ describe.each(kinds)("with members of lists and the authority on %s,", (kind) =>
           const response = yield* exchange(stage.world.authority, c.principal, {
             ...request,
             cursors: cursors as typeof request.cursors,
-            after: oldest as never
+            after: oldest
           })
           const text = JSON.stringify(response)
           for (const hidden of ["hidden", "hush", "stays", "4243"]) expect(text).not.toContain(hidden)
@@ -669,6 +678,55 @@ describe.each(kinds)("with members of lists and the authority on %s,", (kind) =>
         expect((yield* syncRaw(stage, lonely)).notices.map((notice) => notice.id)).toEqual([second.id])
         expect((yield* syncRaw(stage, lonely)).notices).toEqual([])
         expect((yield* lonely.replica.rejected).map((record) => record.id)).toEqual([second.id])
+      })
+    )
+  )
+})
+
+describe("with a generated column,", () => {
+  const put = Action.make("row.put", {
+    args: Schema.Struct({ id: Schema.String, list: Schema.String }),
+    run: ({ args, sql }) =>
+      Effect.asVoid(sql`INSERT INTO rows (id, list) VALUES (${args.id}, ${args.list})
+        ON CONFLICT (id) DO UPDATE SET list = excluded.list`)
+  })
+  const app = SyncApp.make({
+    name: "generated",
+    migrations: [
+      {
+        id: "001",
+        sql: "CREATE TABLE rows (id text PRIMARY KEY, list text NOT NULL, label text GENERATED ALWAYS AS ('list:' || list) STORED)",
+        serverSql: `ALTER TABLE rows ENABLE ROW LEVEL SECURITY;
+          CREATE POLICY labels ON rows USING (label <> 'list:secret') WITH CHECK (true);
+          GRANT SELECT, INSERT, UPDATE ON rows TO synchrotron_user`
+      }
+    ],
+    tables: [SyncTable.make("rows", { audience: "label" })],
+    actions: [put],
+    audiences: "SELECT 'list:A' UNION ALL SELECT 'list:secret'"
+  })
+  const act = actor(stageOf("pglite", app, { a: "u1", b: "u2" }))
+
+  it(
+    "I1, I6: audiences and policies may use it, also for rows that are told as patches",
+    act((stage, a, b) =>
+      Effect.gen(function* () {
+        yield* execute(b, put({ id: "1", list: "A" }))
+        yield* execute(a, put({ id: "2", list: "A" }))
+        yield* execute(a, put({ id: "3", list: "secret" }))
+        yield* execute(a, put({ id: "4", list: "B" }))
+        yield* a.sync
+        const response = yield* syncRaw(stage, b)
+        expect(JSON.stringify(response)).not.toMatch(/"list":"(secret|B)"/)
+        const crossing = { ...(yield* b.replica.request), after: oldest }
+        const { later } = yield* exchange(stage.world.authority, b.principal, crossing)
+        expect(later.flatMap((record) => record.patches.map((patch) => patch.key))).toEqual([
+          '["1"]',
+          '["2"]'
+        ])
+        yield* syncAll([a, b])
+        yield* expectConverged(stage.world, [a, b])
+        expect(yield* scalar(b.sql, "SELECT string_agg(id, '' ORDER BY id) FROM rows")).toBe("12")
       })
     )
   )
@@ -708,65 +766,87 @@ describe("with Postgres of its own,", () => {
     )
   )
 
-  it("I7: a server role without privileges is told what a superuser must run, and works after that", async () => {
-    const database = await createDatabase(inject("postgresUrl"), "plain")
-    const superuser = new pg.Client({ connectionString: inject("postgresUrl") })
-    const name = new URL(database.url).pathname.slice(1)
-    const user = `server_${name}`
-    const url = new URL(database.url)
-    ;[url.username, url.password] = [user, "secret"]
-    await superuser.connect()
-    await superuser.query(
-      `CREATE ROLE ${user} LOGIN PASSWORD 'secret' NOSUPERUSER NOCREATEROLE NOBYPASSRLS;ALTER DATABASE ${name} OWNER TO ${user}`
-    )
-    const inDatabase = new pg.Client({ connectionString: database.url })
-    await inDatabase.connect()
-    await inDatabase.query(`ALTER SCHEMA public OWNER TO ${user}`)
-    const start = makeWorld(Kitchen.kitchenApp, { _tag: "postgres", url: url.href })
-    const advice: Array<string> = []
-    try {
-      for (let attempt = 0; attempt < 4; attempt++) {
-        const refused = await Effect.runPromise(Effect.scoped(Effect.flip(start)).pipe(Effect.option))
-        if (refused._tag === "None") break
-        expect(refused.value).toBeInstanceOf(AuthorityLive.AuthoritySetupError)
-        const { message } = refused.value as AuthorityLive.AuthoritySetupError
-        const statement = message.slice(message.indexOf("run: ") + 5)
-        advice.push(statement)
-        await superuser.query(statement)
+  const [migration] = Kitchen.kitchenApp.migrations
+  const forced = {
+    ...Kitchen.kitchenApp,
+    migrations: [
+      {
+        ...migration!,
+        serverSql: `${migration!.serverSql};ALTER TABLE secrets FORCE ROW LEVEL SECURITY`
       }
-      expect(advice).toEqual([
-        `GRANT SET ON PARAMETER session_replication_role TO ${user};`,
-        `GRANT "synchrotron_user" TO ${user};`
-      ])
-      await Effect.gen(function* () {
-        const world = yield* start
-        const [a, b] = [
-          yield* world.client("a", { userId: "u1" }),
-          yield* world.client("b", { userId: "u2" })
-        ]
-        yield* execute(a, Kitchen.writeDoc({ id: "mine", body: "of u1" }))
-        yield* execute(a, Kitchen.writeSecret({ id: "s", body: "secret" }))
-        yield* syncAll([a, b])
-        // Taken back and executed again, with a denial, a cascade and a write from outside among it.
-        yield* execute(a, Kitchen.addParent({ id: "p" }))
-        yield* execute(a, Kitchen.addChild({ id: "c", parent: "p" }))
-        yield* execute(a, Kitchen.claim({ id: "n", name: "n" }))
-        yield* execute(b, Kitchen.editDoc({ id: "mine", body: "by u2" }))
-        yield* b.sync
-        yield* world.server.unsafe("UPDATE docs SET body = body || '!';UPDATE secrets SET body = body || '!'")
-        yield* syncAll([a, b])
-        yield* execute(b, Kitchen.removeParent({ id: "p" }))
-        yield* execute(a, Kitchen.addChild({ id: "d", parent: "p" }))
-        yield* syncAll([a, b])
-        yield* expectConverged(world, [a, b])
-        expect(yield* scalar(a.sql, "SELECT body FROM docs")).toBe("of u1!")
-        expect(yield* scalar(a.sql, "SELECT body FROM secrets")).toBe("secret!")
-      }).pipe(Effect.scoped, Effect.runPromise)
-    } finally {
-      await inDatabase.end()
-      await database.drop()
-      await superuser.query(`REVOKE SET ON PARAMETER session_replication_role FROM ${user};DROP ROLE ${user}`)
-      await superuser.end()
+    ]
+  }
+
+  it.each([
+    ["the owner's rights", Kitchen.kitchenApp, []],
+    ["FORCE ROW LEVEL SECURITY", forced, ["ALTER ROLE $user BYPASSRLS;"]]
+  ] as const)(
+    "I2, I7: a server role with %s is told what a superuser must run, and works after that",
+    async (_, app, more) => {
+      const database = await createDatabase(inject("postgresUrl"), "plain")
+      const superuser = new pg.Client({ connectionString: inject("postgresUrl") })
+      const name = new URL(database.url).pathname.slice(1)
+      const user = `server_${name}`
+      const url = new URL(database.url)
+      ;[url.username, url.password] = [user, "secret"]
+      await superuser.connect()
+      await superuser.query(
+        `CREATE ROLE ${user} LOGIN PASSWORD 'secret' NOSUPERUSER NOCREATEROLE NOBYPASSRLS;ALTER DATABASE ${name} OWNER TO ${user}`
+      )
+      const inDatabase = new pg.Client({ connectionString: database.url })
+      await inDatabase.connect()
+      await inDatabase.query(`ALTER SCHEMA public OWNER TO ${user}`)
+      const start = makeWorld(app, { _tag: "postgres", url: url.href })
+      const advice: Array<string> = []
+      try {
+        for (let attempt = 0; attempt < 4; attempt++) {
+          const refused = await Effect.runPromise(Effect.scoped(Effect.flip(start)).pipe(Effect.option))
+          if (refused._tag === "None") break
+          expect(refused.value).toBeInstanceOf(AuthorityLive.AuthoritySetupError)
+          const { message } = refused.value as AuthorityLive.AuthoritySetupError
+          const statement = message.slice(message.indexOf("run: ") + 5)
+          advice.push(statement)
+          await superuser.query(statement)
+        }
+        expect(advice).toEqual([
+          `GRANT SET ON PARAMETER session_replication_role TO ${user};`,
+          `GRANT "synchrotron_user" TO ${user};`,
+          ...more.map((statement) => statement.replace("$user", user))
+        ])
+        await Effect.gen(function* () {
+          const world = yield* start
+          const [a, b] = [
+            yield* world.client("a", { userId: "u1" }),
+            yield* world.client("b", { userId: "u2" })
+          ]
+          yield* execute(a, Kitchen.writeDoc({ id: "mine", body: "of u1" }))
+          yield* execute(a, Kitchen.writeSecret({ id: "s", body: "secret" }))
+          yield* syncAll([a, b])
+          // Taken back and executed again, with a denial, a cascade and a write from outside among it.
+          yield* execute(a, Kitchen.addParent({ id: "p" }))
+          yield* execute(a, Kitchen.addChild({ id: "c", parent: "p" }))
+          yield* execute(a, Kitchen.claim({ id: "n", name: "n" }))
+          yield* execute(b, Kitchen.editDoc({ id: "mine", body: "by u2" }))
+          yield* b.sync
+          yield* world.server.unsafe(
+            "UPDATE docs SET body = body || '!';UPDATE secrets SET body = body || '!'"
+          )
+          yield* syncAll([a, b])
+          yield* execute(b, Kitchen.removeParent({ id: "p" }))
+          yield* execute(a, Kitchen.addChild({ id: "d", parent: "p" }))
+          yield* syncAll([a, b])
+          yield* expectConverged(world, [a, b])
+          expect(yield* scalar(a.sql, "SELECT body FROM docs")).toBe("of u1!")
+          expect(yield* scalar(a.sql, "SELECT body FROM secrets")).toBe("secret!")
+        }).pipe(Effect.scoped, Effect.runPromise)
+      } finally {
+        await inDatabase.end()
+        await database.drop()
+        await superuser.query(
+          `REVOKE SET ON PARAMETER session_replication_role FROM ${user};DROP ROLE ${user}`
+        )
+        await superuser.end()
+      }
     }
-  })
+  )
 })
