@@ -45,7 +45,7 @@ export const serve = Command.make(
         onSome: (url) => ({ _tag: "postgres", url: Redacted.make(url) }),
         onNone: () => ({
           _tag: "embedded",
-          dataDir: resolve(Option.getOrElse(options.dataDir, () => dataDirDefault))
+          dataDir: dataDirOf(Option.getOrElse(options.dataDir, () => dataDirDefault))
         })
       })
       const host = Option.getOrElse(options.host, () => SyncServer.hostDefault)
@@ -134,3 +134,6 @@ const explain = (
     ? `The database cannot be used (${describe(database)}): ${sentence(error)}`
     : sentence(error)
 }
+
+/** A directory as an absolute path; `memory://` as it is. */
+const dataDirOf = (dataDir: string): string => (dataDir.includes("://") ? dataDir : resolve(dataDir))
