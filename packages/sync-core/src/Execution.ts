@@ -234,11 +234,12 @@ export const sqlState = (error: unknown): string | undefined => {
 
 /**
  * Whether an SQL error says nothing about the statement: lost connection (08), rollback for concurrency (40),
- * resources (53), intervention (57), system (58), internal error (XX), or no answer from Postgres at all.
+ * resources (53), intervention (57), system (58), internal error (XX), or no answer from Postgres at all. A statement that
+ * ran into its timeout (57014) is the record's own failure: it would fail again, and hold up all records behind it.
  */
 export const isInfrastructure = (error: SqlError.SqlError): boolean => {
   const state = sqlState(error)
-  return state === undefined || !/^[0-9A-Z]{5}$/.test(state) || /^(08|40|53|57|58|XX)/.test(state)
+  return state === undefined || !/^[0-9A-Z]{5}$/.test(state) || /^(08|40|53|57(?!014)|58|XX)/.test(state)
 }
 
 /** The context of a record: everything in it follows from the record alone. */

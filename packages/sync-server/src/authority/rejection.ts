@@ -6,7 +6,7 @@ const byState: ReadonlyArray<readonly [RegExp, Protocol.RejectionClass]> = [
   [/^(42501|44000)$/, "denied"],
   [/^23/, "constraint"],
   [/^22/, "invalid"],
-  [/^(P0001|25P02)$/, "failed"]
+  [/^(P0001|25P02|57014)$/, "failed"]
 ]
 
 export const rejectionOf = (cause: Cause.Cause<unknown>): typeof Protocol.Rejection.Type => {
