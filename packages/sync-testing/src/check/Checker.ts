@@ -112,6 +112,8 @@ export interface Hooks {
   readonly observed?: (client: ClientView, tables: Tables) => Effect.Effect<void>
   /** The client's process ended and has started again on what was committed. */
   readonly restarted?: (client: ClientView) => Effect.Effect<void>
+  /** The user is about to dismiss or retry a refused record: from now on a crash may find it gone. */
+  readonly settling?: (client: ClientView, id: RecordId) => Effect.Effect<void>
   /** The user dismissed a refused record, or retried it as the record `as`. */
   readonly settledByUser?: (client: ClientView, id: RecordId, as: Executed | null) => Effect.Effect<void>
   /** A forged request was answered: `error` is the tag of the refusal, or null for an ordinary answer. */

@@ -1,0 +1,275 @@
+/**
+ * Reads of whole databases for checkers, set-based and past the engine's own statements: what it reads with must not be
+ * judged with itself. Only `synchrotron.put_rows` is the engine's, for images that are tried on.
+ */
+import type { SqlClient, SqlError } from "@effect/sql"
+import {
+  Execution,
+  identifier,
+  literal,
+  type Principal,
+  type Protocol,
+  type SyncApp
+} from "@synchrotron/sync-core"
+import { Effect } from "effect"
+import type { Read, Rows, ServerView, Tables } from "./Checker.ts"
+
+type Sql = SqlClient.SqlClient
+
+/** Reads through a client of `@effect/sql`; what fails is a defect. */
+export const readOf =
+  (sql: Sql): Read =>
+  (text, params) =>
+    Effect.orDie(sql.unsafe(text, params as Array<unknown>)) as Effect.Effect<Rows>
+
+/**
+ * What checkers see of the authority's database. `role`: the principals' role.
+ *
+ * Statements are one or more of the connection's transactions, so nothing else may be running on it.
+ */
+export const makeServerView = (sql: Sql, app: SyncApp.SyncApp, role: string): ServerView => {
+  // The one session of a PGlite is prepared already, and must not lose its plans.
+  const prepare = "pglite" in sql ? "" : `${Execution.prepare};`
+  const read = readOf(sql)
+  let shapes: ReadonlyArray<Shape> | null = null
+  const shapesOnce = Effect.suspend(() =>
+    shapes !== null
+      ? Effect.succeed(shapes)
+      : Effect.tap(shapesOf(read, app), (found) =>
+          Effect.sync(() => {
+            shapes = found
+          })
+        )
+  )
+  const being = ({ claims, userId }: Principal) =>
+    `SELECT set_config('synchrotron.user_id', ${literal(userId)}, true), set_config('request.jwt.claims', ${literal(JSON.stringify(claims))}, true)`
+  const becoming = `SET LOCAL ROLE ${identifier(role)}`
+
+  const readAs: ServerView["readAs"] = (principal, statements) =>
+    rolledBack(
+      sql,
+      Effect.zipRight(
+        sql.unsafe(`${prepare}${being(principal)};${becoming}`),
+        Effect.forEach(statements, (s) => sql.unsafe(s.sql, s.params as Array<unknown>))
+      )
+    )
+
+  // Each image is alone in the tables as it is tried on: one may grant what another needs.
+  const trial = (
+    shape: Shape,
+    { image, key, table }: Parameters<ServerView["visible"]>[1][number],
+    emptied: boolean
+  ) =>
+    [
+      "SAVEPOINT trial",
+      emptied
+        ? `SET LOCAL session_replication_role = replica;DELETE FROM ${shape.table};SET LOCAL session_replication_role = origin`
+        : "SELECT 1;SELECT 1;SELECT 1",
+      `SELECT synchrotron.put_rows(${literal(table)}, ARRAY[${literal(key)}], ARRAY[${literal(JSON.stringify(image))}::jsonb])`,
+      becoming,
+      `SELECT EXISTS (SELECT FROM ${shape.table} AS t WHERE ${shape.key} = ${literal(key)}) AS visible`,
+      "ROLLBACK TO SAVEPOINT trial;RELEASE SAVEPOINT trial"
+    ].join(";")
+  const trialStatements = 9
+  const visibleAt = 6
+
+  return {
+    read,
+    readAs,
+    visible: (principal, images) =>
+      images.length === 0
+        ? Effect.succeed([])
+        : Effect.flatMap(shapesOnce, (known) => {
+            const shapesByName = new Map(known.map((shape) => [shape.name, shape]))
+            const run = (some: typeof images, emptied: boolean) =>
+              rolledBack(
+                sql,
+                Effect.zipRight(
+                  sql.unsafe(`${prepare}${being(principal)}`),
+                  sql.unsafe(
+                    some.map((image) => trial(shapesByName.get(image.table)!, image, emptied)).join(";")
+                  )
+                )
+              ).pipe(
+                Effect.map((results) =>
+                  some.map(
+                    (_, i) =>
+                      (
+                        (results as unknown as ReadonlyArray<Rows<{ visible: boolean }>>)[
+                          i * trialStatements + visibleAt
+                        ] as Rows<{ visible: boolean }>
+                      )[0]!.visible
+                  )
+                )
+              )
+            // An older image may clash with a present row: then it is tried on alone in its table.
+            return Effect.catchAllDefect(run(images, false), () =>
+              Effect.map(
+                Effect.forEach(images, (image) =>
+                  Effect.catchAllDefect(run([image], false), () => run([image], true))
+                ),
+                (answers) => answers.flat()
+              )
+            )
+          }),
+    viewOf: (principal) =>
+      Effect.map(readAs(principal, [{ sql: viewSql(app) }]), ([rows]) => toTables(rows!)),
+    tables:
+      prepare === ""
+        ? tablesOf(sql, app)
+        : rolledBack(
+            sql,
+            Effect.zipRight(
+              sql.unsafe(prepare),
+              Effect.map(sql.unsafe<TableRow>(tablesSql(app)), (rows) => toTables(rows))
+            )
+          )
+  }
+}
+
+/** The synced tables of a database, through a session whose settings are the engine's. */
+export const tablesOf = (sql: Sql, app: SyncApp.SyncApp): Effect.Effect<Tables> => tablesBy(readOf(sql), app)
+
+export const tablesBy = (read: Read, app: SyncApp.SyncApp): Effect.Effect<Tables> =>
+  Effect.map(read<TableRow>(tablesSql(app)), toTables)
+
+interface TableRow {
+  readonly tbl: string
+  readonly rows: ReadonlyArray<string>
+}
+
+const toTables = (rows: ReadonlyArray<TableRow>): Tables =>
+  Object.fromEntries(rows.map((row) => [row.tbl, row.rows]))
+
+/** Name and rows of each synced table: text forms in the order of their bytes. One statement without parameters. */
+export const tablesSql = (app: SyncApp.SyncApp): string => each(app, () => "")
+
+/** The same of the rows whose audience the user holds; run as the user, row-level security takes its part. */
+export const viewSql = (app: SyncApp.SyncApp): string =>
+  `WITH held AS MATERIALIZED (${heldSql(app)}) ${each(
+    app,
+    ({ audience, name }) => ` WHERE ${audienceOf(name, audience)} IN (SELECT audience FROM held)`
+  )}`
+
+/** The audiences of whoever runs it. */
+export const heldSql = (app: SyncApp.SyncApp): string =>
+  `SELECT a.audience FROM (${app.audiences.replace(/[\s;]+$/, "")}) AS a(audience)`
+
+const each = (app: SyncApp.SyncApp, where: (table: SyncApp.SyncApp["tables"][number]) => string) =>
+  app.tables
+    .map(
+      (table) =>
+        `SELECT ${literal(table.name)} AS tbl, coalesce(json_agg(t::text ORDER BY t::text COLLATE "C"), '[]') AS rows FROM ${quoted(table.name)} AS t${where(table)}`
+    )
+    .join(" UNION ALL ")
+
+/** The audience of the row `t`: its expression may name the table. */
+export const audienceOf = (name: string, audience: string): string =>
+  `(SELECT ${audience} FROM (SELECT t.*) AS ${identifier(split(name)[1])})`
+
+/** A synced table as its catalog describes it. */
+export interface Shape {
+  /** As in the vocabulary: schema-qualified and unquoted. */
+  readonly name: string
+  /** Quoted. */
+  readonly table: string
+  readonly audience: string
+  /** The key of the row `t`, as patches name it. */
+  readonly key: string
+  /** The image of the row `t`. */
+  readonly image: string
+}
+
+export const shapesOf = (read: Read, app: SyncApp.SyncApp): Effect.Effect<ReadonlyArray<Shape>> =>
+  Effect.map(
+    read<{ name: string; stored: ReadonlyArray<string>; keys: ReadonlyArray<string> }>(
+      `SELECT n.nspname || '.' || c.relname AS name,
+         (SELECT json_agg(a.attname ORDER BY a.attnum) FROM pg_attribute AS a
+          WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '') AS stored,
+         (SELECT json_agg(a.attname ORDER BY k.position) FROM pg_index AS i
+          CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, position)
+          JOIN pg_attribute AS a ON a.attrelid = c.oid AND a.attnum = k.attnum
+          WHERE i.indrelid = c.oid AND i.indisprimary) AS keys
+       FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
+       WHERE c.relkind = 'r' AND n.nspname || '.' || c.relname IN (${app.tables.map((t) => literal(t.name)).join(", ")})`
+    ),
+    (rows) =>
+      app.tables.map(({ audience, name }) => {
+        const row = rows.find((found) => found.name === name)!
+        return {
+          name,
+          table: quoted(name),
+          audience: audienceOf(name, audience),
+          key: `jsonb_build_array(${row.keys.map((c) => `t.${identifier(c)}::text`).join(", ")})::text`,
+          image: imageSql(row.stored)
+        }
+      })
+  )
+
+// A function takes at most 100 arguments.
+const imageSql = (columns: ReadonlyArray<string>): string => {
+  const objects: Array<string> = []
+  for (let i = 0; i < columns.length; i += 50) {
+    const pairs = columns.slice(i, i + 50).map((c) => `${literal(c)}, t.${identifier(c)}::text`)
+    objects.push(`jsonb_build_object(${pairs.join(", ")})`)
+  }
+  return `(${objects.join(" || ")})`
+}
+
+const split = (name: string): readonly [string, string] => {
+  const dot = name.indexOf(".")
+  return [name.slice(0, dot), name.slice(dot + 1)]
+}
+
+const quoted = (name: string): string => split(name).map(identifier).join(".")
+
+/** Text that two equal images share. */
+export const imageText = (image: Protocol.Image): string =>
+  JSON.stringify(Object.entries(image).sort(([a], [b]) => (a < b ? -1 : 1)))
+
+class Done<A> {
+  readonly value: A
+  constructor(value: A) {
+    this.value = value
+  }
+}
+
+/** Runs it in a transaction that is rolled back whatever happens. */
+const rolledBack = <A>(sql: Sql, effect: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A> =>
+  sql
+    .withTransaction(Effect.flatMap(effect, (value) => Effect.fail(new Done(value))))
+    .pipe(Effect.catchAll((end) => (end instanceof Done ? Effect.succeed(end.value as A) : Effect.die(end))))
+
+/** How two databases differ, for a message: a few rows of each kind. */
+export const difference = (
+  expected: Tables,
+  actual: Tables,
+  names: { readonly expected: string; readonly actual: string }
+): string | null => {
+  const parts: Array<string> = []
+  for (const table of new Set([...Object.keys(expected), ...Object.keys(actual)])) {
+    const missing = without(expected[table] ?? [], actual[table] ?? [])
+    const extra = without(actual[table] ?? [], expected[table] ?? [])
+    if (missing.length > 0) parts.push(`${table} only ${names.expected}: ${few(missing)}`)
+    if (extra.length > 0) parts.push(`${table} only ${names.actual}: ${few(extra)}`)
+  }
+  return parts.length === 0 ? null : parts.join("; ")
+}
+
+/** The rows of `a` that `b` has not, each as often as it is missing. */
+const without = (a: ReadonlyArray<string>, b: ReadonlyArray<string>): ReadonlyArray<string> => {
+  const counts = new Map<string, number>()
+  for (const row of b) counts.set(row, (counts.get(row) ?? 0) + 1)
+  return a.filter((row) => {
+    const count = counts.get(row) ?? 0
+    counts.set(row, count - 1)
+    return count <= 0
+  })
+}
+
+/** At most three of them, each cut to a line. */
+export const few = (items: ReadonlyArray<string>): string =>
+  `${items
+    .slice(0, 3)
+    .map((item) => (item.length > 160 ? `${item.slice(0, 160)}…` : item))
+    .join(" ")}${items.length > 3 ? ` and ${items.length - 3} more` : ""}`
