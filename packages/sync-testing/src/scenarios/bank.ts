@@ -288,9 +288,13 @@ export default defineScenario({
     const accounts = await accountsOf(query)
     // Nothing has come from the server yet.
     if (accounts.length === 0) return undefined
+    // People mostly use what is theirs and works; now and then they try what security or the rules will refuse.
     const mine = accounts.filter((account) => account.owner === client.userId)
-    /** An account of the author's, or now and then any, which security will look at. */
-    const own = () => (mine.length === 0 || random.chance(0.12) ? random.pick(accounts) : random.pick(mine))
+    const working = mine.filter((account) => !account.frozen)
+    const own = () =>
+      random.chance(0.12) || mine.length === 0
+        ? random.pick(accounts)
+        : random.pick(working.length === 0 || random.chance(0.1) ? mine : working)
     const name = () => random.pick(accountNames)
     const roll = random.int(100)
     if (roll < 58) {
@@ -310,7 +314,8 @@ export default defineScenario({
     }
     if (roll < 88) return rename({ account: random.pick(accounts).id, name: name() })
     if (roll < 94) {
-      const account = random.chance(0.3) ? random.pick(accounts) : own()
+      const frozen = accounts.filter((account) => account.frozen)
+      const account = frozen.length > 0 && random.chance(0.7) ? random.pick(frozen) : random.pick(accounts)
       return freeze({ account: account.id, frozen: !account.frozen })
     }
     return issueStatement({ account: own().id })
