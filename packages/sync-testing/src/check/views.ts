@@ -12,7 +12,7 @@ import {
   type SyncApp
 } from "@synchrotron/sync-core"
 import { Effect } from "effect"
-import type { Read, Rows, ServerView, Tables } from "./Checker.ts"
+import type { ClientView, Exchange, Read, Rows, ServerView, Tables } from "./Checker.ts"
 
 type Sql = SqlClient.SqlClient
 
@@ -221,7 +221,8 @@ const split = (name: string): readonly [string, string] => {
   return [name.slice(0, dot), name.slice(dot + 1)]
 }
 
-const quoted = (name: string): string => split(name).map(identifier).join(".")
+/** A synced table as SQL names it. */
+export const quoted = (name: string): string => split(name).map(identifier).join(".")
 
 /** Text that two equal images share. */
 export const imageText = (image: Protocol.Image): string =>
@@ -273,3 +274,43 @@ export const few = (items: ReadonlyArray<string>): string =>
     .slice(0, 3)
     .map((item) => (item.length > 160 ? `${item.slice(0, 160)}…` : item))
     .join(" ")}${items.length > 3 ? ` and ${items.length - 3} more` : ""}`
+
+/** How many records of the client no answer has judged. */
+export const pendingOf = (client: ClientView): Effect.Effect<number> =>
+  Effect.map(
+    client.read<{ n: number }>(
+      "SELECT count(*)::integer AS n FROM synchrotron.records WHERE status = 'pending'"
+    ),
+    (rows) => rows[0]!.n
+  )
+
+/** Tells answers apart: a request may be served more than once. */
+export const answerKey = (exchange: Exchange, response: Protocol.SyncResponse): string =>
+  `${exchange.number} ${response.seq} ${response.serverTimeMs}`
+
+/** What is remembered until its answer is applied; answers that never are make room after a while. */
+export class Remembered<A> {
+  private readonly valuesByKey = new Map<string, A>()
+  private readonly countMax: number
+
+  constructor(countMax = 64) {
+    this.countMax = countMax
+  }
+
+  set(key: string, value: A): void {
+    this.valuesByKey.set(key, value)
+    for (const oldest of this.valuesByKey.keys()) {
+      if (this.valuesByKey.size <= this.countMax) break
+      this.valuesByKey.delete(oldest)
+    }
+  }
+
+  take(key: string): A | undefined {
+    const value = this.valuesByKey.get(key)
+    this.valuesByKey.delete(key)
+    return value
+  }
+}
+
+/** Whose database it is, for a message. */
+export const whose = (client: ClientView): string => `${client.name} (user ${client.principal.userId})`
