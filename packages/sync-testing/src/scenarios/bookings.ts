@@ -3,7 +3,7 @@
  * awkward to sync.
  *
  * A booking moves between rooms, so that it changes its audience and takes its guests with it; a seat changes its key
- * under its booking; a booking is deleted and made again under its key, two swap their seats under a constraint that is
+ * under its booking; a booking is deleted and made again under its key, guests swap their places under a constraint that is
  * checked late, and one statement changes the prices of a whole room. What a booking costs is taken from the author's
  * credit, which nobody else sees: others can only apply such a record by its patches.
  */
@@ -154,7 +154,7 @@ export const move = Action.make("booking.move", {
     })
 })
 
-/** Two bookings of a room change seats in one statement. */
+/** Two bookings of a room change seats. The first stands between seats for a moment, as nobody may sit on a taken one. */
 export const swap = Action.make("booking.swap", {
   args: Schema.Struct({ a: Schema.UUID, b: Schema.UUID }),
   run: ({ args, sql }) =>
@@ -162,10 +162,15 @@ export const swap = Action.make("booking.swap", {
       const a = yield* findBooking(sql, args.a)
       const b = yield* findBooking(sql, args.b)
       if (a.room_id !== b.room_id) return yield* new Gone({ what: "other booking in the room" })
-      // Where security lets the author change only one of them, the constraint finds two bookings on one seat.
-      yield* sql`
-        UPDATE bookings SET seat = CASE id WHEN ${args.a}::uuid THEN ${b.seat}::integer ELSE ${a.seat}::integer END
-        WHERE id IN (${args.a}::uuid, ${args.b}::uuid)`
+      const seat = (booking: string, no: number | null) =>
+        Effect.gen(function* () {
+          const seated =
+            yield* sql`UPDATE bookings SET seat = ${no}::integer WHERE id = ${booking}::uuid RETURNING id`
+          if (seated.length === 0) return yield* new Gone({ what: "booking" })
+        })
+      yield* seat(args.a, null)
+      yield* seat(args.b, a.seat)
+      yield* seat(args.a, b.seat)
     })
 })
 
@@ -174,8 +179,8 @@ export const renew = Action.make("booking.renew", {
   args: Booking,
   run: ({ args, sql }) =>
     Effect.gen(function* () {
-      const guests = yield* sql<{ name: string; room_id: string; age: number | null }>`
-        SELECT name, room_id, age FROM guests WHERE booking_id = ${args.booking}::uuid ORDER BY name COLLATE "C"`
+      const guests = yield* sql<{ name: string; room_id: string; place: number; age: number | null }>`
+        SELECT name, room_id, place, age FROM guests WHERE booking_id = ${args.booking}::uuid ORDER BY name COLLATE "C"`
       const [old] = yield* sql<
         Record<"room_id" | "holder" | "ticket" | "price" | "details" | "tags" | "starts", string> & {
           seat: number
@@ -190,8 +195,8 @@ export const renew = Action.make("booking.renew", {
         VALUES (${args.booking}::uuid, ${old.room_id}, ${old.seat}, ${old.holder}, ${old.ticket}::bigint, ${old.price}::numeric,
           ${old.details}::jsonb, ${old.tags}::text[], ${old.starts}::timestamptz)`
       for (const guest of guests)
-        yield* sql`INSERT INTO guests (booking_id, name, room_id, age)
-          VALUES (${args.booking}::uuid, ${guest.name}, ${guest.room_id}, ${guest.age}::integer)`
+        yield* sql`INSERT INTO guests (booking_id, name, room_id, place, age)
+          VALUES (${args.booking}::uuid, ${guest.name}, ${guest.room_id}, ${guest.place}, ${guest.age}::integer)`
     })
 })
 
@@ -217,11 +222,11 @@ export const invite = Action.make("guest.add", {
   run: ({ args, sql }) =>
     Effect.gen(function* () {
       const booking = yield* findBooking(sql, args.booking)
-      const [guests] = yield* sql<{ count: number }>`
-        SELECT count(*)::integer AS count FROM guests WHERE booking_id = ${args.booking}::uuid`
+      const [guests] = yield* sql<{ count: number; last: number }>`
+        SELECT count(*)::integer AS count, coalesce(max(place), 0) AS last FROM guests WHERE booking_id = ${args.booking}::uuid`
       if (guests!.count >= guestsMax) return yield* new TooMany({ what: "guests", max: guestsMax })
-      yield* sql`INSERT INTO guests (booking_id, name, room_id, age)
-        VALUES (${args.booking}::uuid, ${args.name}, ${booking.room_id}, ${args.age}::integer)`
+      yield* sql`INSERT INTO guests (booking_id, name, room_id, place, age)
+        VALUES (${args.booking}::uuid, ${args.name}, ${booking.room_id}, ${guests!.last + 1}, ${args.age}::integer)`
     })
 })
 
@@ -230,6 +235,17 @@ export const uninvite = Action.make("guest.remove", {
   args: Schema.Struct({ booking: Schema.UUID, name: Schema.String }),
   run: ({ args, sql }) =>
     Effect.asVoid(sql`DELETE FROM guests WHERE booking_id = ${args.booking}::uuid AND name = ${args.name}`)
+})
+
+/** Turns the order of the guests around, in one statement under a constraint that is checked when it ends. */
+export const reseat = Action.make("guest.reseat", {
+  args: Booking,
+  run: ({ args, sql }) =>
+    Effect.asVoid(
+      sql`UPDATE guests SET place = ends.first + ends.last - place
+        FROM (SELECT min(place) AS first, max(place) AS last FROM guests WHERE booking_id = ${args.booking}::uuid) AS ends
+        WHERE booking_id = ${args.booking}::uuid`
+    )
 })
 
 /** One statement over all bookings of a room; on the server only over those that the author may change. */
@@ -317,7 +333,7 @@ CREATE TABLE seats (
 CREATE TABLE bookings (
   id uuid PRIMARY KEY,
   room_id text NOT NULL,
-  seat integer NOT NULL,
+  seat integer,
   holder text NOT NULL,
   ticket bigint,
   price numeric(10, 2) NOT NULL CHECK (price >= 0),
@@ -327,15 +343,17 @@ CREATE TABLE bookings (
   starts_at timestamptz,
   made_at timestamptz NOT NULL DEFAULT now(),
   FOREIGN KEY (room_id, seat) REFERENCES seats (room_id, no) ON UPDATE CASCADE,
-  CONSTRAINT one_booking_per_seat UNIQUE (room_id, seat) DEFERRABLE,
+  UNIQUE (room_id, seat),
   UNIQUE (id, room_id)
 );
 CREATE TABLE guests (
   booking_id uuid NOT NULL,
   name text NOT NULL,
   room_id text NOT NULL,
+  place integer NOT NULL,
   age integer CHECK (age >= 0),
   PRIMARY KEY (booking_id, name),
+  UNIQUE (booking_id, place) DEFERRABLE,
   FOREIGN KEY (booking_id, room_id) REFERENCES bookings (id, room_id) ON UPDATE CASCADE ON DELETE CASCADE
 );
 CREATE TABLE credits (
@@ -378,11 +396,12 @@ CREATE POLICY change ON bookings FOR UPDATE
 CREATE POLICY cancel ON bookings FOR DELETE
   USING (holder = (SELECT synchrotron.user_id()) OR room_id IN (SELECT stewarded_rooms()));
 CREATE POLICY add ON guests FOR INSERT WITH CHECK (room_id IN (SELECT my_rooms()));
+CREATE POLICY reseat ON guests FOR UPDATE USING (room_id IN (SELECT my_rooms()));
 CREATE POLICY remove ON guests FOR DELETE USING (room_id IN (SELECT my_rooms()));
 CREATE POLICY own ON credits USING (owner = (SELECT synchrotron.user_id()));
 CREATE POLICY own ON notes USING (owner = (SELECT synchrotron.user_id()));
 GRANT SELECT ON rooms, credits, notes, ${shared.join(", ")} TO synchrotron_user;
-GRANT UPDATE ON rooms, credits TO synchrotron_user;
+GRANT UPDATE ON rooms, credits, guests TO synchrotron_user;
 GRANT INSERT, DELETE ON members, guests TO synchrotron_user;
 GRANT INSERT, UPDATE, DELETE ON seats, bookings, notes TO synchrotron_user;
 `
@@ -405,6 +424,7 @@ export const app = SyncApp.make({
     annotate,
     invite,
     uninvite,
+    reseat,
     discount,
     renumber,
     furnish,
@@ -429,7 +449,7 @@ INSERT INTO seats (room_id, no) SELECT id, no FROM rooms, generate_series(1, ${s
 INSERT INTO credits (owner, granted, amount) VALUES ${users.map((user, i) => `('${user}', ${60 - i * 10}, ${60 - i * 10})`).join(", ")};
 INSERT INTO bookings (id, room_id, seat, holder, price, details, tags, starts_at) VALUES
   ('00000000-0000-4000-8000-000000000001', 'hall', 1, 'ben', 0, '{"from": "seed"}', '{old,"with, comma"}', '2026-01-01T12:00:00.123456Z');
-INSERT INTO guests (booking_id, name, room_id, age) VALUES ('00000000-0000-4000-8000-000000000001', 'Zoe', 'hall', 7);
+INSERT INTO guests (booking_id, name, room_id, place, age) VALUES ('00000000-0000-4000-8000-000000000001', 'Zoe', 'hall', 1, 7), ('00000000-0000-4000-8000-000000000001', 'Max', 'hall', 2, NULL);
 `
 
 const guestNames = ["Zoe", "Max", "Ünal", "o'Hara", "Ída"]
@@ -526,7 +546,8 @@ export default defineScenario({
         name: random.pick(guestNames),
         age: random.chance(0.3) ? null : random.int(90)
       })
-    if (roll < 95) return uninvite({ booking: anyBooking(), name: random.pick(guestNames) })
+    if (roll < 93) return reseat({ booking: anyBooking() })
+    if (roll < 96) return uninvite({ booking: anyBooking(), name: random.pick(guestNames) })
     return note({ booking: anyBooking(), body: `Note ${random.int(100)}` })
   },
   external: async ({ random, query }) => {
@@ -586,6 +607,10 @@ export default defineScenario({
       name: "no guest without a booking in the same room",
       sql: `SELECT g.booking_id, g.name FROM guests AS g LEFT JOIN bookings AS b ON b.id = g.booking_id
         WHERE b.id IS NULL OR b.room_id <> g.room_id`
+    },
+    {
+      name: "one guest per place",
+      sql: "SELECT booking_id, place FROM guests GROUP BY booking_id, place HAVING count(*) > 1"
     },
     {
       name: "a booking has no more guests than allowed",
