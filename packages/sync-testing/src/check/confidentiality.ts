@@ -6,33 +6,8 @@
 import { type Principal, Protocol, type RecordId } from "@synchrotron/sync-core"
 import { Effect } from "effect"
 import type { Checker, ClientView, Exchange } from "./Checker.ts"
-import {
-  answerKey,
-  few,
-  heldSql,
-  imageText,
-  pendingOf,
-  quoted,
-  Remembered,
-  type Shape,
-  shapesOf,
-  whose
-} from "./views.ts"
-
-/** Keys of rows, each as `table key`. */
-type Keys = ReadonlySet<string>
-
-interface Sight {
-  readonly at: string
-  /** Images that the user may see, as `table image`. */
-  readonly images: Map<string, boolean>
-  keys: Keys | null
-}
-
-interface KeyRow {
-  readonly tbl: string
-  readonly keys: ReadonlyArray<string>
-}
+import { readShown, readSight, rowName, type Shown, type Sight, shownAfter, sightOf } from "./sight.ts"
+import { answerKey, few, heldSql, imageText, quoted, Remembered, whose } from "./views.ts"
 
 export const confidentiality: Checker = {
   invariant: "I6",
@@ -45,25 +20,6 @@ export const confidentiality: Checker = {
     const observe = () => {
       if (hidden && sent) reporter.observed()
     }
-    let shapes: ReadonlyArray<Shape> | null = null
-    const shapesOnce = Effect.suspend(() =>
-      shapes !== null
-        ? Effect.succeed(shapes)
-        : Effect.tap(shapesOf(server.read, app), (found) =>
-            Effect.sync(() => {
-              shapes = found
-            })
-          )
-    )
-    const keysSql = (known: ReadonlyArray<Shape>) =>
-      known
-        .map(
-          ({ key, name, table }) =>
-            `SELECT '${name.replaceAll("'", "''")}' AS tbl, coalesce(json_agg(${key}), '[]') AS keys FROM ${table} AS t`
-        )
-        .join(" UNION ALL ")
-    const toKeys = (rows: ReadonlyArray<KeyRow>): Keys =>
-      new Set(rows.flatMap(({ keys, tbl }) => keys.map((key) => `${tbl} ${key}`)))
     const total = Effect.map(
       server.read<{ n: number }>(
         `SELECT (${app.tables.map(({ name }) => `(SELECT count(*) FROM ${quoted(name)})`).join(" + ")})::integer AS n`
@@ -71,85 +27,49 @@ export const confidentiality: Checker = {
       (rows) => rows[0]!.n
     )
 
-    // What a user sees follows from the commit, and is asked once.
-    const sightsByUser = new Map<string, Sight>()
-    const sightOf = ({ userId }: Principal, { audiences, seq }: Protocol.SyncResponse): Sight => {
-      const at = `${seq} ${[...audiences].sort().join(" ")}`
-      const known = sightsByUser.get(userId)
-      if (known?.at === at) return known
-      const sight: Sight = { at, images: new Map(), keys: null }
-      sightsByUser.set(userId, sight)
-      return sight
-    }
-
-    const visibleByAnswer = new Remembered<Keys>()
+    const sightsByAnswer = new Remembered<Sight>()
 
     const leak = (exchange: Exchange, what: string) =>
       reporter.violated(`The answer to exchange ${exchange.number} of ${whose(exchange.client)} has ${what}`)
 
-    /** Present rows, and what the user sees in all. */
-    const checkRows = (exchange: Exchange, response: Protocol.SyncResponse, sight: Sight) =>
-      Effect.gen(function* () {
-        const known = yield* shapesOnce
-        const wanted = response.tables.flatMap(({ rows, table }) => {
-          const unseen = rows.flatMap(([key, image]) =>
-            image === null || sight.images.get(`${table} ${imageText(image)}`) === true
-              ? []
-              : [{ key: key as string, image }]
-          )
-          const shape = known.find(({ name }) => name === table)
-          if (shape === undefined) {
-            leak(exchange, `rows of ${table}, which is not synced.`)
-            return []
-          }
-          return unseen.length === 0 ? [] : [{ shape, unseen }]
-        })
-        if (wanted.length === 0 && sight.keys !== null) return
-        const results = yield* server.readAs(exchange.client.principal, [
-          ...(sight.keys === null ? [{ sql: keysSql(known) }] : []),
-          ...wanted.map(({ shape, unseen }) => ({
-            sql: `SELECT ${shape.key} AS key, ${shape.image} AS image FROM ${shape.table} AS t WHERE ${shape.key} = ANY ($1::text[])`,
-            params: [unseen.map(({ key }) => key)]
-          }))
-        ])
-        if (sight.keys === null) sight.keys = toKeys(results[0] as ReadonlyArray<KeyRow>)
-        const lookups = results.slice(results.length - wanted.length)
-        for (const [i, { shape, unseen }] of wanted.entries()) {
-          const present = new Map(
-            (lookups[i] as ReadonlyArray<{ key: string; image: Protocol.Image }>).map((row) => [
-              row.key,
-              imageText(row.image)
-            ])
-          )
-          for (const { image, key } of unseen) {
-            const text = imageText(image)
-            if (present.get(key) === text) sight.images.set(`${shape.name} ${text}`, true)
-            else
-              leak(
-                exchange,
-                present.has(key)
-                  ? `the row ${key} of ${shape.name} as ${few([text])}, and its user sees ${few([present.get(key)!])}.`
-                  : `the row ${key} of ${shape.name}, which its user does not see: ${few([text])}`
-              )
-          }
+    const checkRows = (exchange: Exchange, response: Protocol.SyncResponse, sight: Sight) => {
+      for (const { rows, table } of response.tables) {
+        for (const [key, image] of rows) {
+          if (image === null) continue
+          const present = sight.rows.get(rowName(table, key))
+          const text = imageText(image)
+          if (present === undefined)
+            leak(exchange, `the row ${key} of ${table}, which its user does not see: ${few([text])}`)
+          else if (imageText(present) !== text)
+            leak(
+              exchange,
+              `the row ${key} of ${table} as ${few([text])}, and its user sees ${few([imageText(present)])}.`
+            )
         }
-      })
+      }
+    }
 
-    /** Which images the user may see, asked together. */
+    /** Which images the user may see: present rows that he sees, and those that are tried on, together. */
     const see = (
       principal: Principal,
-      sight: Sight,
+      { rows, trials }: Sight,
       images: ReadonlyArray<{ readonly table: string; readonly key: string; readonly image: Protocol.Image }>
     ) =>
       Effect.gen(function* () {
+        const named = images.map((item) => ({
+          item,
+          name: `${rowName(item.table, item.key)} ${imageText(item.image)}`
+        }))
         const unknown = new Map<string, (typeof images)[number]>()
-        for (const image of images) {
-          const name = `${image.table} ${imageText(image.image)}`
-          if (!sight.images.has(name)) unknown.set(name, image)
+        for (const { item, name } of named) {
+          if (trials.has(name)) continue
+          const present = rows.get(rowName(item.table, item.key))
+          if (present !== undefined && imageText(present) === imageText(item.image)) trials.set(name, true)
+          else unknown.set(name, item)
         }
         const answers = yield* server.visible(principal, [...unknown.values()])
-        for (const [i, name] of [...unknown.keys()].entries()) sight.images.set(name, answers[i]!)
-        return images.map((image) => sight.images.get(`${image.table} ${imageText(image.image)}`)!)
+        for (const [i, name] of [...unknown.keys()].entries()) trials.set(name, answers[i]!)
+        return named.map(({ name }) => trials.get(name)!)
       })
 
     const imagesOf = (patches: ReadonlyArray<Protocol.Patch>) =>
@@ -239,86 +159,66 @@ export const confidentiality: Checker = {
           leak(exchange, `the key ${key} of ${tbl} as gone, which was in no audience that the client held.`)
       })
 
-    const checkClient = (client: ClientView, visible: Keys, audiences: ReadonlyArray<string>, when: string) =>
-      Effect.gen(function* () {
-        if ((yield* pendingOf(client)) > 0) return
-        const known = yield* shapesOnce
-        const rows = yield* client.read<{
-          tbl: string
-          rows: ReadonlyArray<readonly [string, string | null]>
-        }>(
-          [
-            ...known.map(
-              ({ audience, key, name, table }) =>
-                `SELECT '${name.replaceAll("'", "''")}' AS tbl, coalesce(json_agg(json_build_array(${key}, ${audience})), '[]') AS rows FROM ${table} AS t`
-            ),
-            `SELECT '', coalesce(json_agg(json_build_array(j.tbl || ' ' || j.key, NULL)), '[]')
-             FROM (SELECT tbl, key FROM synchrotron.patches UNION ALL SELECT tbl, key FROM synchrotron.later_patches) AS j`
-          ].join(" UNION ALL ")
+    const checkClient = (
+      client: ClientView,
+      shown: Shown,
+      { rows }: Sight,
+      audiences: ReadonlyArray<string>,
+      when: string
+    ) => {
+      if (shown.pending > 0) return
+      if (shown.journal.length > 0)
+        reporter.violated(
+          `${when} nothing is pending on ${whose(client)}, and its journals still hold images of ${few(shown.journal)}`
         )
-        const held = new Set(audiences)
-        for (const { rows: found, tbl } of rows) {
-          if (tbl === "") {
-            if (found.length > 0)
-              reporter.violated(
-                `${when} nothing is pending on ${whose(client)}, and its journals still hold images of ${few(found.map(([row]) => row))}`
-              )
-            continue
-          }
-          const unseen = found.filter(([key]) => !visible.has(`${tbl} ${key}`)).map(([key]) => key)
-          if (unseen.length > 0)
-            reporter.violated(
-              `${when} ${whose(client)} holds rows of ${tbl} that its user does not see on the server: ${few(unseen)}`
-            )
-          const lost = found
-            .filter(
-              ([key, audience]) => visible.has(`${tbl} ${key}`) && (audience === null || !held.has(audience))
-            )
-            .map(([key, audience]) => `${key} of ${audience}`)
-          if (lost.length > 0)
-            reporter.violated(
-              `${when} ${whose(client)} holds rows of ${tbl} in audiences that its user does not hold: ${few(lost)}`
-            )
-        }
-      })
+      const held = new Set<string | null>(audiences)
+      for (const [table, found] of shown.keys) {
+        const unseen = found.filter(([key]) => !rows.has(rowName(table, key)))
+        if (unseen.length > 0)
+          reporter.violated(
+            `${when} ${whose(client)} holds rows of ${table} that its user does not see on the server: ${few(unseen.map(([key]) => key))}`
+          )
+        const lost = found.filter(([key, audience]) => rows.has(rowName(table, key)) && !held.has(audience))
+        if (lost.length > 0)
+          reporter.violated(
+            `${when} ${whose(client)} holds rows of ${table} in audiences that its user does not hold: ${few(lost.map(([key, audience]) => `${key} of ${audience}`))}`
+          )
+      }
+    }
 
     return {
       served: (exchange, response) =>
         Effect.gen(function* () {
-          const sight = sightOf(exchange.client.principal, response)
-          yield* checkRows(exchange, response, sight)
+          const sight = yield* sightOf(world, exchange.client.principal, response)
+          checkRows(exchange, response, sight)
           yield* checkLater(exchange, response, sight)
           yield* checkOwn(exchange, response)
           yield* checkGone(exchange, response)
-          visibleByAnswer.set(answerKey(exchange, response), sight.keys!)
-          if (!hidden) hidden = sight.keys!.size < (yield* total)
+          sightsByAnswer.set(answerKey(exchange, response), sight)
+          if (!hidden) hidden = sight.rows.size < (yield* total)
           if (response.tables.some(({ rows }) => rows.length > 0) || response.later.length > 0) sent = true
           observe()
         }),
-      applied: (exchange, response, received) => {
-        const visible = visibleByAnswer.take(answerKey(exchange, response))
-        return visible === undefined || received.path === "stale"
-          ? Effect.void
-          : checkClient(
-              exchange.client,
-              visible,
-              response.audiences,
-              `After applying the answer to exchange ${exchange.number}`
-            )
-      },
+      applied: (exchange, response, received) =>
+        Effect.gen(function* () {
+          const sight = sightsByAnswer.take(answerKey(exchange, response))
+          if (sight === undefined || received.path === "stale") return
+          checkClient(
+            exchange.client,
+            yield* shownAfter(world, exchange.client, received),
+            sight,
+            response.audiences,
+            `After applying the answer to exchange ${exchange.number}`
+          )
+        }),
       finished: Effect.gen(function* () {
-        const known = yield* shapesOnce
         for (const client of world.clients) {
-          const [keys, audiences] = yield* server.readAs(client.principal, [
-            { sql: keysSql(known) },
-            { sql: heldSql(app) }
-          ])
-          yield* checkClient(
+          const [held] = yield* server.readAs(client.principal, [{ sql: heldSql(app) }])
+          checkClient(
             client,
-            toKeys(keys as ReadonlyArray<KeyRow>),
-            (audiences as ReadonlyArray<{ audience: string | null }>).flatMap(
-              ({ audience }) => audience ?? []
-            ),
+            yield* readShown(world, client),
+            yield* readSight(world, client.principal, "the end"),
+            (held as ReadonlyArray<{ audience: string | null }>).flatMap(({ audience }) => audience ?? []),
             "At the end"
           )
         }

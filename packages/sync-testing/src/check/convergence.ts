@@ -6,6 +6,7 @@
 import { Protocol } from "@synchrotron/sync-core"
 import { Effect } from "effect"
 import type { Checker, ClientView, Tables } from "./Checker.ts"
+import { shownAfter, sightOf } from "./sight.ts"
 import { answerKey, difference, pendingOf, Remembered, whose } from "./views.ts"
 
 export const convergence: Checker = {
@@ -15,32 +16,33 @@ export const convergence: Checker = {
   hooks: (world, reporter) => {
     const viewsByAnswer = new Remembered<Tables>()
 
-    const compare = (client: ClientView, expected: Tables, when: string) =>
-      Effect.map(world.tablesOf(client), (actual) => {
-        const different = difference(expected, actual, { expected: "on the server", actual: "on the client" })
-        if (different !== null)
-          reporter.violated(
-            `${when} nothing is pending on ${whose(client)}, and its tables are not what its user sees on the server: ${different}`
-          )
-        else if (Object.values(expected).some((rows) => rows.length > 0)) reporter.observed()
-      })
+    const compare = (client: ClientView, expected: Tables, actual: Tables, when: string) => {
+      const different = difference(expected, actual, { expected: "on the server", actual: "on the client" })
+      if (different !== null)
+        reporter.violated(
+          `${when} nothing is pending on ${whose(client)}, and its tables are not what its user sees on the server: ${different}`
+        )
+      else if (Object.values(expected).some((rows) => rows.length > 0)) reporter.observed()
+    }
 
     return {
       served: (exchange, response) =>
         // A full request leaves records behind, so that the client will show more than the snapshot.
         exchange.request.records.length >= Protocol.limits.recordsMax
           ? Effect.void
-          : Effect.map(world.server.viewOf(exchange.client.principal), (view) =>
+          : Effect.map(sightOf(world, exchange.client.principal, response), ({ view }) =>
               viewsByAnswer.set(answerKey(exchange, response), view)
             ),
       applied: (exchange, response, received) =>
         Effect.gen(function* () {
           const view = viewsByAnswer.take(answerKey(exchange, response))
           if (view === undefined || received.path === "stale") return
-          if ((yield* pendingOf(exchange.client)) > 0) return
-          yield* compare(
+          const { pending, tables } = yield* shownAfter(world, exchange.client, received)
+          if (pending > 0) return
+          compare(
             exchange.client,
             view,
+            tables,
             `After applying the answer to exchange ${exchange.number} (commit ${response.seq}, path ${received.path})`
           )
         }),
@@ -51,7 +53,13 @@ export const convergence: Checker = {
             reporter.violated(
               `At the end ${pending} records are still pending on ${whose(client)}, although it could sync.`
             )
-          else yield* compare(client, yield* world.server.viewOf(client.principal), "At the end")
+          else
+            compare(
+              client,
+              yield* world.server.viewOf(client.principal),
+              yield* world.tablesOf(client),
+              "At the end"
+            )
         }
       })
     }

@@ -1,0 +1,138 @@
+/**
+ * What several checkers need of one moment, read once: what a user sees at the commit of an answer, and what a client
+ * shows after applying one. Follows from the commit alone as long as the application keeps its contract, that what
+ * policies look at is synced.
+ */
+import type { Principal, Protocol } from "@synchrotron/sync-core"
+import { literal } from "@synchrotron/sync-core"
+import { Effect } from "effect"
+import type { ClientView, Tables, World } from "./Checker.ts"
+import { heldSql, type Shape, shapesOf } from "./views.ts"
+
+/** What row-level security shows a user. */
+export interface Sight {
+  readonly at: string
+  /** The rows in the audiences that he holds, as `ServerView.viewOf`. */
+  readonly view: Tables
+  /** Images of all rows, by {@link rowName}. */
+  readonly rows: ReadonlyMap<string, Protocol.Image>
+  /** Whether images that are no rows, or not now, may be seen: what was found out so far, by name of row and image. */
+  readonly trials: Map<string, boolean>
+}
+
+export const rowName = (table: string, key: string): string => `${table} ${key}`
+
+interface Memory {
+  shapes: ReadonlyArray<Shape> | null
+  readonly sightsByUser: Map<string, Sight>
+  readonly shownByReceipt: WeakMap<object, Shown>
+}
+
+const memories = new WeakMap<World, Memory>()
+
+const memoryOf = (world: World): Memory => {
+  const known = memories.get(world)
+  if (known !== undefined) return known
+  const memory: Memory = { shapes: null, sightsByUser: new Map(), shownByReceipt: new WeakMap() }
+  memories.set(world, memory)
+  return memory
+}
+
+const shapesIn = (world: World): Effect.Effect<ReadonlyArray<Shape>> =>
+  Effect.suspend(() => {
+    const memory = memoryOf(world)
+    return memory.shapes !== null
+      ? Effect.succeed(memory.shapes)
+      : Effect.tap(shapesOf(world.server.read, world.app), (shapes) =>
+          Effect.sync(() => {
+            memory.shapes = shapes
+          })
+        )
+  })
+
+/** What the user sees at the commit of this answer; the server must be at it. */
+export const sightOf = (
+  world: World,
+  principal: Principal,
+  { audiences, seq }: Pick<Protocol.SyncResponse, "audiences" | "seq">
+): Effect.Effect<Sight> =>
+  Effect.suspend(() => {
+    const { sightsByUser } = memoryOf(world)
+    const at = `${seq} ${[...audiences].sort().join(" ")}`
+    const known = sightsByUser.get(principal.userId)
+    return known?.at === at
+      ? Effect.succeed(known)
+      : Effect.tap(readSight(world, principal, at), (sight) =>
+          Effect.sync(() => sightsByUser.set(principal.userId, sight))
+        )
+  })
+
+/** The same now, whatever was read before. */
+export const readSight = (world: World, principal: Principal, at: string): Effect.Effect<Sight> =>
+  Effect.gen(function* () {
+    const shapes = yield* shapesIn(world)
+    const selects = shapes.map(
+      ({ audience, image, key, name, table }) =>
+        `SELECT ${literal(name)} AS tbl, coalesce(json_agg(json_build_array(${key}, ${image}, CASE WHEN ${audience} IN (SELECT audience FROM held) THEN t::text END) ORDER BY t::text COLLATE "C"), '[]') AS rows FROM ${table} AS t`
+    )
+    const [found] = yield* world.server.readAs(principal, [
+      { sql: `WITH held AS MATERIALIZED (${heldSql(world.app)}) ${selects.join(" UNION ALL ")}` }
+    ])
+    const view: Record<string, ReadonlyArray<string>> = {}
+    const rows = new Map<string, Protocol.Image>()
+    for (const { rows: all, tbl } of found as ReadonlyArray<{
+      readonly tbl: string
+      readonly rows: ReadonlyArray<readonly [string, Protocol.Image, string | null]>
+    }>) {
+      view[tbl] = all.flatMap(([, , text]) => text ?? [])
+      for (const [key, image] of all) rows.set(rowName(tbl, key), image)
+    }
+    return { at, view, rows, trials: new Map() }
+  })
+
+/** What a client's database holds. */
+export interface Shown {
+  readonly pending: number
+  /** Rows in text form, as `World.tablesOf`. */
+  readonly tables: Tables
+  /** Key and audience of each row, by table. */
+  readonly keys: ReadonlyArray<readonly [string, ReadonlyArray<readonly [string, string | null]>]>
+  /** Rows of which an image is in a journal. */
+  readonly journal: ReadonlyArray<string>
+}
+
+/** `receipt`: what the client said on applying the answer, one object each time. */
+export const shownAfter = (world: World, client: ClientView, receipt: object): Effect.Effect<Shown> =>
+  Effect.suspend(() => {
+    const { shownByReceipt } = memoryOf(world)
+    const known = shownByReceipt.get(receipt)
+    return known !== undefined
+      ? Effect.succeed(known)
+      : Effect.tap(readShown(world, client), (shown) => Effect.sync(() => shownByReceipt.set(receipt, shown)))
+  })
+
+export const readShown = (world: World, client: ClientView): Effect.Effect<Shown> =>
+  Effect.gen(function* () {
+    const shapes = yield* shapesIn(world)
+    const found = yield* client.read<{
+      readonly tbl: string
+      readonly rows: ReadonlyArray<readonly [string, string | null, string]>
+    }>(
+      [
+        ...shapes.map(
+          ({ audience, key, name, table }) =>
+            `SELECT ${literal(name)} AS tbl, coalesce(json_agg(json_build_array(${key}, ${audience}, t::text) ORDER BY t::text COLLATE "C"), '[]') AS rows FROM ${table} AS t`
+        ),
+        `SELECT 'journal', coalesce(json_agg(json_build_array(j.tbl || ' ' || j.key)), '[]')
+         FROM (SELECT tbl, key FROM synchrotron.patches UNION ALL SELECT tbl, key FROM synchrotron.later_patches) AS j`,
+        "SELECT 'pending', json_build_array(count(*)) FROM synchrotron.records WHERE status = 'pending'"
+      ].join(" UNION ALL ")
+    )
+    const tables = found.slice(0, shapes.length)
+    return {
+      pending: Number(found[shapes.length + 1]!.rows[0]),
+      tables: Object.fromEntries(tables.map(({ rows, tbl }) => [tbl, rows.map(([, , text]) => text)])),
+      keys: tables.map(({ rows, tbl }) => [tbl, rows.map(([key, audience]) => [key, audience])]),
+      journal: found[shapes.length]!.rows.map(([name]) => name)
+    }
+  })
