@@ -112,12 +112,12 @@ const queryOf =
   <Row extends object>(text: string, params?: ReadonlyArray<unknown>) =>
     Effect.runPromise(sql.unsafe<Row>(text, params))
 
-/** Every action worked somewhere, some were refused on a client and some by the authority, and it changed some. */
-export const expectLife = (scenario: Scenario, seen: Seen) => {
+/** Every action worked somewhere, some were refused on a client, and the authority gave each of `verdicts`. */
+export const expectLife = (scenario: Scenario, seen: Seen, verdicts: ReadonlyArray<string>) => {
   const never = [...scenario.app.actions.values()].map((a) => a.name).filter((name) => !seen.executed[name])
   expect(never, "actions that never succeeded").toEqual([])
-  expect(Object.keys(seen.refused).length, "kinds of refusals on clients").toBeGreaterThan(0)
-  const verdicts = Object.values(seen.verdicts).flatMap((counts) => Object.keys(counts))
-  expect(verdicts).toEqual(expect.arrayContaining(["applied", "changed", "denied", "failed", "constraint"]))
+  expect(Object.keys(seen.refused).length, "kinds of refusals on clients").toBeGreaterThan(1)
+  const given = new Set(Object.values(seen.verdicts).flatMap((counts) => Object.keys(counts)))
+  expect([...given]).toEqual(expect.arrayContaining([...verdicts]))
   expect(seen.writes.failed.length, seen.writes.failed.join("\n")).toBeLessThan(seen.writes.done / 5)
 }

@@ -510,9 +510,13 @@ export default defineScenario({
       })
     }
     if (roll < 34) {
-      const seat = random.pick(seats)
+      const { room_id, no } = random.pick(seats)
+      const unused = Array.from({ length: seatsPerRoom + 3 }, (_, i) => i + 1).filter(
+        (n) => !seats.some((seat) => seat.room_id === room_id && seat.no === n)
+      )
       // Now and then onto a number that is there.
-      return renumber({ room: seat.room_id, from: seat.no, to: 1 + random.int(seatsPerRoom + 3) })
+      const to = unused.length > 0 && random.chance(0.8) ? random.pick(unused) : no
+      return renumber({ room: room_id, from: no, to: to === no ? 1 + random.int(seatsPerRoom) : to })
     }
     if (roll < 38)
       return furnish({ room: room(), seat: 1 + random.int(seatsPerRoom + 3), there: random.chance(0.7) })
