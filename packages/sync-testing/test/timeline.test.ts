@@ -222,6 +222,68 @@ const report: Report = {
 const at = (kind: Event["kind"], nth = 0): number =>
   trace.flatMap((event, i) => (event.kind === kind ? [i] : []))[nth]!
 
+/** The kinds of events that the run above lacks, and what rarely happens: no answer heard, six verdicts at once. */
+const rare: ReadonlyArray<Event> = [
+  { at: 0, lane: "c0", kind: "refused", action: "todo.add@1", args: "{}", error: "title is empty" },
+  { at: 10, lane: "c0", kind: "clock", jumpMs: -300_000 },
+  ...[1, 2, 3, 4, 5, 6].map(
+    (n): Event => ({
+      at: 10 + n,
+      lane: "c0",
+      kind: "executed",
+      record: `c0#${n}`,
+      action: "todo.add@1",
+      args: `{"n":${n}}`,
+      hlc: hlc(n, 0)
+    })
+  ),
+  {
+    at: 100,
+    lane: "c0",
+    kind: "sent",
+    exchange: 1,
+    records: ["c0#1", "c0#2", "c0#3", "c0#4", "c0#5", "c0#6"]
+  },
+  { at: 120, lane: "s1", kind: "arrived", exchange: 1, client: "c0", again: false },
+  {
+    at: 190,
+    lane: "s1",
+    kind: "served",
+    exchange: 1,
+    client: "c0",
+    seq: 1,
+    rows: 5,
+    later: [],
+    verdicts: ["applied", "changed", "applied", "rejected", "voided", "applied"].map((outcome, i) => ({
+      record: `c0#${i + 1}`,
+      outcome
+    })),
+    replayed: 0
+  },
+  { at: 195, lane: "c0", kind: "crashed", message: 3 },
+  { at: 200, lane: "s0", kind: "crashed", message: 9 },
+  { at: 900, lane: "s0", kind: "restarted" },
+  { at: 950, lane: "c0", kind: "restarted" },
+  { at: 1_000, lane: "c1", kind: "sent", exchange: 2, records: [] },
+  { at: 1_040, lane: "s0", kind: "arrived", exchange: 2, client: "c1", again: false },
+  { at: 1_050, lane: "s0", kind: "failed", exchange: 2, client: "c1", error: "Overloaded" },
+  { at: 1_100, lane: "s0", kind: "external", sql: "update todos set title = 'x'", error: "deadlock" },
+  { at: 1_200, lane: "c1", kind: "forged", what: "a stamp of the year 10889", answer: "HlcRangeError" },
+  { at: 1_300, lane: "c0", kind: "dismissed", record: "c0#4" },
+  { at: 1_400, lane: "c0", kind: "retried", record: "c0#5" },
+  { at: 1_500, lane: "sim", kind: "healed" },
+  { at: 1_600, lane: "sim", kind: "converged" }
+]
+
+const rareReport: Report = {
+  ...report,
+  verdict: "pass",
+  failures: [],
+  clients: 2,
+  trace: rare,
+  script: { ...report.script, serverSkewsMs: [0, 2_000] }
+}
+
 /** Many lanes and a long run, to see that nothing is slow. */
 const large = (clients: number, events: number): Report => {
   const long: Array<Event> = []
@@ -386,6 +448,23 @@ describe("the layout", () => {
     expect(of(4)).toEqual(["request delivered", "answer delivered", "request again"])
     const lost = brief.marks.find(({ event }) => event === at("lost"))!
     expect(brief.arrows.find(({ fate }) => fate === "lost")!.to).toEqual([lost.x, lost.y])
+  })
+
+  it("has a mark for every kind of event", () => {
+    const marks = layout(read(rareReport), { quiet: true }).marks
+    expect(marks.map(({ event }) => event)).toEqual(rare.map((_, event) => event))
+    const kinds = new Set([...trace, ...rare].map(({ kind }) => kind))
+    expect(kinds.size).toBe(23)
+  })
+
+  it("draws an answer that nobody hears, and the refusal of a request", () => {
+    const { arrows } = layout(read(rareReport), { quiet: true })
+    expect(arrows.map(({ exchange, way, fate }) => [exchange, way, fate])).toEqual([
+      [1, "request", "delivered"],
+      [2, "request", "delivered"],
+      [1, "answer", "unheard"],
+      [2, "answer", "unheard"]
+    ])
   })
 
   it("shades offline, partition and downtime from their beginning to their end", () => {

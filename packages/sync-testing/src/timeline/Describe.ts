@@ -52,7 +52,7 @@ export const sentence = (event: Event): string => {
     case "restarted":
       return "Starts again"
     case "clock":
-      return `The clock jumps by ${event.jumpMs > 0 ? "+" : ""}${Duration.short(event.jumpMs)}`
+      return `The clock jumps by ${Duration.signed(event.jumpMs)}`
     case "external":
     case "membership":
       return `${event.kind === "external" ? "A write outside the engine" : "A membership changes"}${event.error === undefined ? "" : ", refused"}`

@@ -4,6 +4,7 @@
  */
 import type { Report } from "../Report.ts"
 import type { Event, Lane } from "../Trace.ts"
+import * as Duration from "./Duration.ts"
 
 export const fates = ["pending", "applied", "changed", "rejected", "voided"] as const
 /** What became of a record by the end of the run. */
@@ -106,12 +107,7 @@ const aboutOf = (name: Lane, role: LaneStory["role"], script: Report["script"]):
   return [device.user, ...skew(device.skewMs), ...(device.lacks === null ? [] : [`lacks ${device.lacks}`])]
 }
 
-const skew = (ms: number): ReadonlyArray<string> =>
-  ms === 0
-    ? []
-    : [
-        `clock ${ms > 0 ? "+" : "−"}${Math.abs(ms) < 1000 ? `${Math.abs(ms)} ms` : `${Math.round(Math.abs(ms) / 1000)} s`}`
-      ]
+const skew = (ms: number): ReadonlyArray<string> => (ms === 0 ? [] : [`clock ${Duration.signed(ms)}`])
 
 // ------------------------------------------------------------------------------------------ exchanges
 

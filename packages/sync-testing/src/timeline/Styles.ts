@@ -3,7 +3,7 @@ export const styles = `
 :root {
   color-scheme: light dark;
   --page: #fbfbf9; --sheet: #ffffff; --stripe: #f6f6f3; --text: #1d1f22; --soft: #5b6068; --line: #c9ccd1; --hair: #e4e5e3;
-  --message: #6b7078; --faint: #a9adb4; --focus: #1a56c4;
+  --message: #6b7078; --faint: #8f949c; --focus: #1a56c4;
   --pending: #6b7078; --applied: #1d68a8; --changed: #a85f00; --rejected: #8a3a9c; --voided: #b0306a; --external: #4c6b1f;
   --bad: #c4161c; --bad-wash: #fdeceb; --good: #1b6e3c; --down: #e9e5e0; --offline: #e8eaee; --hatch: #c5cad3; --on-bad: #ffffff;
 }
@@ -37,7 +37,7 @@ ul.plain { list-style: none; padding: 0; margin: 0; display: flex; flex-wrap: wr
 details > summary { cursor: pointer; color: var(--soft) }
 .world p { margin: 4px 0; max-width: 90ch }
 .failures { margin: 10px 0 0; border: 1px solid var(--bad); border-left-width: 5px; background: var(--bad-wash); padding: 8px 12px; border-radius: 3px }
-.failures ol { margin: 0; padding: 0; list-style: none }
+.failures ol { margin: 0; padding: 0; list-style: none; max-height: 34vh; overflow-y: auto }
 .failures li + li { margin-top: 8px; border-top: 1px solid var(--bad); padding-top: 8px }
 .failures .message { white-space: pre-wrap; overflow-wrap: anywhere; margin: 2px 0 0; max-height: 12.5em; overflow-y: auto }
 .failures .check { font-weight: 700; color: var(--bad) }

@@ -1,8 +1,8 @@
 /** Draws a layout. Every mark has its sentence as a text alternative; colours come from the style sheet by class. */
 import { sentence } from "./Describe.ts"
+import type { Arrow, Band, Layout, Mark, Rewind, Shape } from "./Drawing.ts"
 import * as Duration from "./Duration.ts"
 import { escape } from "./Html.ts"
-import type { Arrow, Band, Layout, Mark, Rewind, Shape } from "./Layout.ts"
 import type { Story } from "./Story.ts"
 
 const n = (value: number): string => String(Math.round(value * 10) / 10)
@@ -18,11 +18,12 @@ export const draw = (story: Story, layout: Layout, name: string): string => {
 <marker id="${name}-back" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" markerUnits="userSpaceOnUse" orient="auto"><path class="back" d="M0 .8 8 4 0 7.2z"/></marker>
 </defs>
 ${layout.lanes.map((lane) => `<rect class="stripe ${lane.story.role}" x="0" y="${n(lane.top)}" width="${n(width)}" height="${n(lane.height)}"/>`).join("")}
-${layout.bands.map((band) => drawBand(band, name)).join("")}
+${drawBands(layout, name, (kind) => kind !== "down")}
 ${layout.breaks.map(({ x, label }) => `<g class="break"><path d="M${n(x)} ${layout.axisY}V${n(height)}"/><text x="${n(x)}" y="11">⌇ ${escape(label)}</text></g>`).join("")}
 <path class="axis" d="M0 ${layout.axisY}H${n(width)}"/>
 ${layout.ticks.map(({ x, label, absolute }) => `<g class="tick${absolute ? " absolute" : ""}"><path d="M${n(x)} ${layout.axisY - 3}v6"/><text x="${n(x)}" y="${layout.axisY - 6}">${escape(label)}</text></g>`).join("")}
 ${layout.lanes.map(({ y, story: { role } }) => `<path class="line ${role}" d="M0 ${n(y)}H${n(width)}"/>`).join("")}
+${drawBands(layout, name, (kind) => kind === "down")}
 ${layout.rules.map(({ event, x, kind }) => `<path class="rule ${kind}" data-e="${event}" d="M${n(x)} ${layout.axisY}V${n(height)}"/>`).join("")}
 ${layout.spans.map(({ exchange, x, width: length, y }) => `<path class="span" data-x="${exchange}" d="M${n(x)} ${n(y)}h${n(length)}"/>`).join("")}
 ${layout.arrows.map((arrow) => drawArrow(arrow, name)).join("")}
@@ -30,6 +31,13 @@ ${layout.rewinds.map((rewind) => drawRewind(rewind, name)).join("")}
 ${layout.marks.map((mark) => drawMark(story, mark, Math.min(11, layout.step / 2))).join("\n")}
 </svg>`
 }
+
+/** A lane's line goes on while it is offline, and stops while it is down. */
+const drawBands = (layout: Layout, name: string, which: (kind: Band["kind"]) => boolean): string =>
+  layout.bands
+    .filter(({ kind }) => which(kind))
+    .map((band) => drawBand(band, name))
+    .join("")
 
 const drawBand = ({ kind, x, y, width, height, label }: Band, name: string): string => {
   const words =
@@ -79,8 +87,9 @@ const drawMark = (
 /** The name of a record stands out from its action. */
 const labelMarkup = (label: string): string => {
   const space = label.indexOf(" ")
-  return label.startsWith("#") && space > 0
-    ? `<tspan class="name">${escape(label.slice(0, space))}</tspan>${escape(label.slice(space))}`
+  const end = space < 0 ? label.length : space
+  return label.startsWith("#")
+    ? `<tspan class="name">${escape(label.slice(0, end))}</tspan>${escape(label.slice(end))}`
     : escape(label)
 }
 

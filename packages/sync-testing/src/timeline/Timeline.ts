@@ -7,9 +7,10 @@ import { invariants, type Verdict } from "../check/Checker.ts"
 import type { Report } from "../Report.ts"
 import * as Data from "./Data.ts"
 import * as Describe from "./Describe.ts"
+import type { Layout } from "./Drawing.ts"
 import * as Duration from "./Duration.ts"
 import { cut, escape, policyHash, scriptJson } from "./Html.ts"
-import { type Layout, layout } from "./Layout.ts"
+import { layout } from "./Layout.ts"
 import { pageScript } from "./PageScript.ts"
 import { fates, namesIn, read, type Story } from "./Story.ts"
 import { styles } from "./Styles.ts"
@@ -86,13 +87,13 @@ const world = ({ script }: Report): string => {
   const percent = (share: number) => `${Number((share * 100).toFixed(1))} %`
   const devices = script.devices.map(
     ({ user, skewMs, lacks }, i) =>
-      `c${i} ${user}${skewMs === 0 ? "" : `, clock ${skewMs > 0 ? "+" : ""}${Duration.short(skewMs)}`}${lacks === null ? "" : `, lacks ${lacks}`}`
+      `c${i} ${user}${skewMs === 0 ? "" : `, clock ${Duration.signed(skewMs)}`}${lacks === null ? "" : `, lacks ${lacks}`}`
   )
   const stepCounts = new Map<string, number>()
   for (const { kind } of script.steps) stepCounts.set(kind, (stepCounts.get(kind) ?? 0) + 1)
   return `<details class="world"><summary>The script's world</summary>
 <p>Devices: ${escape(devices.join("; "))}.</p>
-<p>Network: up to ${Duration.short(network.latencyMsMax)}; lost ${percent(network.loss)}, duplicated ${percent(network.duplication)}, answers lost ${percent(network.lostResponse)}, slow ${percent(network.slow)}. Clocks tick in ${Duration.short(script.tickMs)}. Servers' clocks: ${script.serverSkewsMs.map((ms) => `${ms > 0 ? "+" : ""}${Duration.short(ms)}`).join(", ")}.</p>
+<p>Network: up to ${Duration.short(network.latencyMsMax)}; lost ${percent(network.loss)}, duplicated ${percent(network.duplication)}, answers lost ${percent(network.lostResponse)}, slow ${percent(network.slow)}. Clocks tick in ${Duration.short(script.tickMs)}. Servers' clocks: ${script.serverSkewsMs.map(Duration.signed).join(", ")}.</p>
 <p>Reorder window: ${script.reorderWindowMs === null ? "the default time" : Duration.short(script.reorderWindowMs)}, ${script.reorderWindowRecords === null ? "the default number of" : script.reorderWindowRecords} records.</p>
 <p>Steps: ${escape([...stepCounts].map(([kind, count]) => `${kind} ${count}`).join(", "))}.</p>
 </details>`
