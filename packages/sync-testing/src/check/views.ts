@@ -31,11 +31,11 @@ export const makeServerView = (sql: Sql, app: SyncApp.SyncApp, role: string): Se
   // The one session of a PGlite is prepared already, and must not lose its plans.
   const prepare = "pglite" in sql ? "" : `${Execution.prepare};`
   const read = readOf(sql)
-  let shapes: ReadonlyArray<Shape> | null = null
+  let shapes: ReadonlyArray<Trying> | null = null
   const shapesOnce = Effect.suspend(() =>
     shapes !== null
       ? Effect.succeed(shapes)
-      : Effect.tap(shapesOf(read, app), (found) =>
+      : Effect.tap(tryingOf(read, app), (found) =>
           Effect.sync(() => {
             shapes = found
           })
@@ -54,24 +54,47 @@ export const makeServerView = (sql: Sql, app: SyncApp.SyncApp, role: string): Se
       )
     )
 
-  // Each image is alone in the tables as it is tried on: one may grant what another needs.
+  /** Puts images of different rows into their tables and gives those that the user sees, by table and key. */
   const trial = (
-    shape: Shape,
-    { image, key, table }: Parameters<ServerView["visible"]>[1][number],
+    shapesByName: ReadonlyMap<string, Trying>,
+    images: ReadonlyArray<Tried>,
     emptied: boolean
-  ) =>
-    [
-      "SAVEPOINT trial",
-      emptied
-        ? `SET LOCAL session_replication_role = replica;DELETE FROM ${shape.table};SET LOCAL session_replication_role = origin`
-        : "SELECT 1;SELECT 1;SELECT 1",
-      `SELECT synchrotron.put_rows(${literal(table)}, ARRAY[${literal(key)}], ARRAY[${literal(JSON.stringify(image))}::jsonb])`,
-      becoming,
-      `SELECT EXISTS (SELECT FROM ${shape.table} AS t WHERE ${shape.key} = ${literal(key)}) AS visible`,
-      "ROLLBACK TO SAVEPOINT trial;RELEASE SAVEPOINT trial"
-    ].join(";")
-  const trialStatements = 9
-  const visibleAt = 6
+  ) => {
+    const byTable = new Map<string, Array<Tried>>()
+    for (const image of images) byTable.set(image.table, [...(byTable.get(image.table) ?? []), image])
+    const puts = [...byTable].map(
+      ([table, some]) =>
+        `synchrotron.put_rows(${literal(table)}, ARRAY[${some.map(({ key }) => literal(key)).join(", ")}], ARRAY[${some.map(({ image }) => literal(JSON.stringify(image))).join(", ")}]::jsonb[])`
+    )
+    const looks = [...byTable].map(([table, some]) => {
+      const { key, table: quotedTable } = shapesByName.get(table)!
+      return `SELECT ${literal(table)} || ' ' || ${key} AS name FROM ${quotedTable} AS t WHERE ${key} IN (${some.map((image) => literal(image.key)).join(", ")})`
+    })
+    const empties = emptied
+      ? `SET LOCAL session_replication_role = replica;${[...byTable.keys()].map((table) => `DELETE FROM ${shapesByName.get(table)!.table};`).join("")}`
+      : ""
+    return `SAVEPOINT trial;${empties}SELECT ${puts.join(", ")};${becoming};${looks.join(" UNION ALL ")};ROLLBACK TO SAVEPOINT trial;RELEASE SAVEPOINT trial`
+  }
+  const lookFromEnd = 3
+
+  /** One round trip for each round, which begins with the state that is there. */
+  const tryOn = (
+    principal: Principal,
+    shapesByName: ReadonlyMap<string, Trying>,
+    rounds: ReadonlyArray<ReadonlyArray<Tried>>,
+    emptied = false
+  ): Effect.Effect<ReadonlyArray<ReadonlySet<string>>> =>
+    rolledBack(
+      sql,
+      Effect.flatMap(sql.unsafe(`${prepare}${being(principal)}`), () =>
+        Effect.forEach(rounds, (round) =>
+          Effect.map(sql.unsafe(trial(shapesByName, round, emptied)), (results) => {
+            const looked = (results as unknown as ReadonlyArray<Rows<{ name: string }>>).at(-lookFromEnd)!
+            return new Set(looked.map(({ name }) => name))
+          })
+        )
+      )
+    )
 
   return {
     read,
@@ -79,38 +102,27 @@ export const makeServerView = (sql: Sql, app: SyncApp.SyncApp, role: string): Se
     visible: (principal, images) =>
       images.length === 0
         ? Effect.succeed([])
-        : Effect.flatMap(shapesOnce, (known) => {
-            const shapesByName = new Map(known.map((shape) => [shape.name, shape]))
-            const run = (some: typeof images, emptied: boolean) =>
-              rolledBack(
-                sql,
-                Effect.zipRight(
-                  sql.unsafe(`${prepare}${being(principal)}`),
-                  sql.unsafe(
-                    some.map((image) => trial(shapesByName.get(image.table)!, image, emptied)).join(";")
-                  )
-                )
-              ).pipe(
-                Effect.map((results) =>
-                  some.map(
-                    (_, i) =>
-                      (
-                        (results as unknown as ReadonlyArray<Rows<{ visible: boolean }>>)[
-                          i * trialStatements + visibleAt
-                        ] as Rows<{ visible: boolean }>
-                      )[0]!.visible
-                  )
-                )
-              )
-            // An older image may clash with a present row: then it is tried on alone in its table.
-            return Effect.catchAllDefect(run(images, false), () =>
+        : Effect.gen(function* () {
+            const shapesByName = new Map((yield* shapesOnce).map((shape) => [shape.name, shape]))
+            const rounds = roundsOf(shapesByName, images)
+            const seen = yield* Effect.catchAllDefect(tryOn(principal, shapesByName, rounds), () =>
+              // An older image may clash with a present row: then each is tried on alone, if need be in an empty table.
               Effect.map(
                 Effect.forEach(images, (image) =>
-                  Effect.catchAllDefect(run([image], false), () => run([image], true))
+                  Effect.catchAllDefect(tryOn(principal, shapesByName, [[image]]), () =>
+                    tryOn(principal, shapesByName, [[image]], true)
+                  )
                 ),
-                (answers) => answers.flat()
+                (alone) => {
+                  rounds.splice(0, rounds.length, ...images.map((image) => [image]))
+                  return alone.map(([keys]) => keys!)
+                }
               )
             )
+            const visible = new Set<Tried>()
+            for (const [i, round] of rounds.entries())
+              for (const image of round) if (seen[i]!.has(`${image.table} ${image.key}`)) visible.add(image)
+            return images.map((image) => visible.has(image))
           }),
     viewOf: (principal) =>
       Effect.map(readAs(principal, [{ sql: viewSql(app) }]), ([rows]) => toTables(rows!)),
@@ -125,6 +137,53 @@ export const makeServerView = (sql: Sql, app: SyncApp.SyncApp, role: string): Se
             )
           )
   }
+}
+
+type Tried = Parameters<ServerView["visible"]>[1][number]
+
+interface Trying extends Shape {
+  /** Whether what a user sees may depend on the rows of this table: its name stands in a policy, a function or a view. */
+  readonly grants: boolean
+}
+
+const tryingOf = (read: Read, app: SyncApp.SyncApp): Effect.Effect<ReadonlyArray<Trying>> =>
+  Effect.gen(function* () {
+    const shapes = yield* shapesOf(read, app)
+    const rows = yield* read<{ text: string | null }>(
+      `SELECT pg_get_expr(p.polqual, p.polrelid) AS text FROM pg_policy AS p
+       UNION ALL SELECT f.prosrc || coalesce(pg_get_function_sqlbody(f.oid), '') FROM pg_proc AS f JOIN pg_namespace AS n ON n.oid = f.pronamespace
+         WHERE n.nspname NOT IN ('pg_catalog', 'information_schema', 'synchrotron', 'synchrotron_det')
+       UNION ALL SELECT v.definition FROM pg_views AS v WHERE v.schemaname NOT IN ('pg_catalog', 'information_schema')`
+    )
+    const texts = [app.audiences, ...rows.map(({ text }) => text ?? "")]
+    return shapes.map((shape) => ({
+      ...shape,
+      grants: texts.some((text) => text.includes(split(shape.name)[1]))
+    }))
+  })
+
+/**
+ * Which images are tried on together: two images of a row never, and one of a table that policies look at is alone, for
+ * it may grant what another needs.
+ */
+const roundsOf = (
+  shapesByName: ReadonlyMap<string, Trying>,
+  images: ReadonlyArray<Tried>
+): Array<ReadonlyArray<Tried>> => {
+  const alone: Array<ReadonlyArray<Tried>> = []
+  const shared: Array<Array<Tried>> = []
+  const counts = new Map<string, number>()
+  for (const image of images) {
+    if (shapesByName.get(image.table)!.grants) alone.push([image])
+    else {
+      const name = `${image.table} ${image.key}`
+      const count = counts.get(name) ?? 0
+      counts.set(name, count + 1)
+      shared[count] ??= []
+      shared[count].push(image)
+    }
+  }
+  return [...alone, ...shared]
 }
 
 /** The synced tables of a database, through a session whose settings are the engine's. */
