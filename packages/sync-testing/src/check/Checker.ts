@@ -2,6 +2,7 @@
  * Checkers watch a run and judge it, each about one invariant. A checker that saw nothing to which its invariant applies
  * says `unknown`, never `pass`.
  */
+import type { SqlClient } from "@effect/sql"
 import type { Hlc, Principal, Protocol, RecordId, SyncApp } from "@synchrotron/sync-core"
 import type { Effect } from "effect"
 
@@ -56,6 +57,17 @@ export interface ServerView {
 /** Rows in their text forms, sorted, by table. */
 export type Tables = Readonly<Record<string, ReadonlyArray<string>>>
 
+/** Where the canonical log is executed alone, to see what the server's database has to be. */
+export interface Reference {
+  /**
+   * A PGlite of its own on which an authority of the application has been set up and nothing has happened since:
+   * no rows but those of the migrations, no patches. The session is prepared as the authority's.
+   */
+  readonly sql: SqlClient.SqlClient
+  /** The principals' role there. */
+  readonly role: string
+}
+
 export interface World {
   readonly app: SyncApp.SyncApp
   readonly clients: ReadonlyArray<ClientView>
@@ -67,6 +79,8 @@ export interface World {
     /** Largest difference between a server's clock and virtual time. */
     readonly serverSkewMsMax: number
   }
+  /** Asked for once at most, when the run is finished; this world's alone from then on. */
+  readonly reference: Effect.Effect<Reference>
   /** The tables of a client, as `ServerView.tables`. */
   readonly tablesOf: (client: ClientView) => Effect.Effect<Tables>
   /** Virtual time in milliseconds since 1970. */
