@@ -70,6 +70,11 @@ export const drive = (scenario: Scenario, stage: Stage, options: { seed: number;
     const sync = (client: TestClient) =>
       Effect.gen(function* () {
         const request = yield* client.replica.request
+        // The user goes on while the answer is under way, and then others do, whose later records are judged first: the
+        // user's record stays pending, and crosses them.
+        const meanwhile = random.chance(0.4) ? [client, random.pick(clients), random.pick(clients)] : []
+        yield* Effect.forEach(meanwhile, act)
+        for (const other of new Set(meanwhile)) if (other !== client) yield* other.sync
         const response = yield* exchange(stage.world.authority, client.principal, request)
         for (const verdict of response.verdicts) {
           const name = names.get(verdict.id)
