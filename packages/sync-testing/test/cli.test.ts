@@ -282,6 +282,25 @@ it("says every step and setting of a script in words", () => {
   }
 })
 
+describe("a wrong command line", () => {
+  it.each([
+    [["--clients", "0"], /--clients.* from 1 to 1000/],
+    [["--seed", "many"], /many.* integer/],
+    [["--faults", "loss,gremlins"], /There is no fault "gremlins"\. .*lost-response/],
+    [["--scenario", "absent.ts"], /There is no scenario absent\.ts\. Built in are bank and bookings/],
+    [["--canary", "absent"], /There is no planted bug absent/],
+    [["--replay", "absent.json"], /absent\.json is not accessible/],
+    [["--db", "oracle"], /pglite, postgres/],
+    [["--strange"], /--strange/]
+  ])("%j is refused with a sentence and 2", async (args, message) => {
+    const { code, stdout, stderr } = await sim(args)
+    expect(stderr).toMatch(message)
+    expect(stderr).not.toMatch(/\n\s+at /)
+    expect(stdout).toBe("")
+    expect(code).toBe(2)
+  })
+})
+
 it("takes all faults, none, or a list", () => {
   expect(Effect.runSync(faultsFrom("all"))).toEqual(faultNames)
   expect(Effect.runSync(faultsFrom("none"))).toEqual([])
@@ -289,7 +308,7 @@ it("takes all faults, none, or a list", () => {
   expect(Exit.isFailure(Effect.runSyncExit(faultsFrom("")))).toBe(true)
 })
 
-describe("npm run sim", { concurrent: false }, () => {
+describe("npm run sim", () => {
   const npm = (
     args: ReadonlyArray<string>,
     options: { cwd?: string; env?: Record<string, string>; interruptMs?: number } = {}
@@ -311,21 +330,12 @@ describe("npm run sim", { concurrent: false }, () => {
       child.once("close", (code) => resolve({ code, stdout, stderr }))
     })
 
-  it.each([
-    [["--clients", "0"], /--clients.* from 1 to 1000/],
-    [["--seed", "many"], /many.* integer/],
-    [["--faults", "loss,gremlins"], /There is no fault "gremlins"\. .*lost-response/],
-    [["--scenario", "absent.ts"], /There is no scenario absent\.ts\. Built in are bank and bookings/],
-    [["--canary", "absent"], /There is no planted bug absent/],
-    [["--replay", "absent.json"], /absent\.json is not accessible/],
-    [["--db", "oracle"], /pglite, postgres/],
-    [["--strange"], /--strange/]
-  ])("%j is refused with a sentence and 2", { concurrent: true }, async (args, message) => {
-    const { code, stdout, stderr } = await npm(args)
-    expect(stderr).toMatch(message)
-    expect(stderr).not.toMatch(/\n\s+at /)
-    expect(stdout).toBe("")
-    expect(code).toBe(2)
+  it("is refused with a sentence and 2 when the command is wrong", async () => {
+    const { code, stdout, stderr } = await npm(["--scenario", "absent.ts"])
+    expect(stderr).toBe(
+      `There is no scenario absent.ts. Built in are bank and bookings; any other is the path of a module, and there is no file ${join(folder, "absent.ts")}.\n`
+    )
+    expect([stdout, code]).toEqual(["", 2])
   })
 
   it("lists the bugs that can be planted", async () => {
