@@ -44,6 +44,11 @@ export const limits = {
 /** Bytes of a text on the wire. */
 export const jsonBytes = (json: string): number => new TextEncoder().encode(json).length
 
+/** Whether Postgres can hold every string in a text that `JSON.stringify` wrote: none has NUL or a lone surrogate. */
+export const isStorable = (json: string): boolean =>
+  // Only these are escaped so, after an even number of backslashes.
+  !/(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f])/.test(json)
+
 /** A row by column: Postgres text forms, `null` for SQL NULL. Generated columns are left out. */
 export const Image = Schema.Record({ key: Schema.String, value: Schema.NullOr(Schema.String) })
 export type Image = typeof Image.Type
@@ -59,8 +64,8 @@ export type Patch = typeof Patch.Type
 
 export const PendingRecord = Schema.Struct({
   id: RecordId,
-  // Nothing that Postgres cannot hold: control characters, or a version beyond its integer.
-  name: Schema.String.pipe(Schema.pattern(/^[^\p{Cc}]{1,200}$/u)),
+  // Nothing that Postgres cannot hold: control characters, lone surrogates, or a version beyond its integer.
+  name: Schema.String.pipe(Schema.pattern(/^[^\p{Cc}\p{Cs}]{1,200}$/u)),
   version: Schema.Int.pipe(Schema.between(1, 2 ** 31 - 1)),
   args: Schema.Unknown,
   hlc: Hlc,
@@ -69,6 +74,22 @@ export const PendingRecord = Schema.Struct({
 })
 export type PendingRecord = typeof PendingRecord.Type
 
+const isAudience = Schema.is(Audience)
+const isSeq = Schema.is(Seq)
+
+// Not Schema.Record, which loses the key `__proto__`: an audience may be called so.
+const Cursors = Schema.declare(
+  (value: unknown): value is Readonly<Record<Audience, Seq>> =>
+    typeof value === "object" &&
+    value !== null &&
+    !Array.isArray(value) &&
+    Object.entries(value).every(([audience, seq]) => isAudience(audience) && isSeq(seq)),
+  {
+    identifier: "Cursors",
+    jsonSchema: { type: "object", additionalProperties: { type: "integer", minimum: 0 } }
+  }
+)
+
 export const SyncRequest = Schema.Struct({
   protocol: Schema.Int,
   app: Schema.String,
@@ -76,7 +97,7 @@ export const SyncRequest = Schema.Struct({
   clientId: ClientId,
   clientTimeMs: Schema.Number,
   seq: Schema.optional(Seq),
-  cursors: Schema.Record({ key: Audience, value: Seq }),
+  cursors: Cursors,
   records: Schema.Array(PendingRecord).pipe(Schema.maxItems(limits.recordsMax)),
   after: Schema.NullOr(Hlc)
 })

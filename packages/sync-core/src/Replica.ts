@@ -23,6 +23,7 @@ import { install } from "./Install.ts"
 import type { Outcome } from "./Outcome.ts"
 import type { Principal } from "./Principal.ts"
 import {
+  isStorable,
   jsonBytes,
   type LaterRecord,
   limits,
@@ -279,6 +280,13 @@ export const make = (
           return yield* new ArgsInvalid({
             action: name,
             message: `The arguments take ${bytes} bytes, and at most ${limits.argsBytesMax} are allowed. Split the operation.`
+          })
+        }
+        if (!isStorable(args)) {
+          return yield* new ArgsInvalid({
+            action: name,
+            message:
+              "The arguments have a character that Postgres cannot hold: NUL (\\u0000) or a lone surrogate. Remove it from the text."
           })
         }
         const done = yield* sql.withTransaction(

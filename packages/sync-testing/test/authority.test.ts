@@ -444,6 +444,10 @@ describe.each(kinds)("with the authority on %s,", (kind) => {
           ["counter.set", { id: x, n: "one" }, "invalid"],
           ["counter.set", null, "invalid"],
           ["counter.set", { id: `${x}\u0000`, n: 1 }, "invalid"],
+          ["counter.set", { id: `${x}\ud800`, n: 1 }, "invalid"],
+          ["counter.set", { id: x, n: 1, unread: [{ "\udfff": 1 }] }, "invalid"],
+          ["counter.set", { id: x, n: 1, unread: "\\\u0000" }, "invalid"],
+          ["counter.set", { id: `${x}\\ud800\\u0000\u{1f600}`, n: 1 }, "applied"],
           ["counter.set", { id: x, n: 3_000_000_000 }, "invalid"],
           [
             "thing.put",
@@ -484,6 +488,52 @@ describe.each(kinds)("with the authority on %s,", (kind) => {
         yield* a.sync
         yield* expectConverged(stage.world, [a])
         expect(yield* scalar(stage.world.server, `SELECT n FROM counters WHERE id = '${x}'`)).toBe(2)
+      })
+    )
+  )
+
+  it(
+    "I4: arguments that Postgres cannot hold are refused for good, and what stands behind them goes on",
+    act((stage, a) =>
+      Effect.gen(function* () {
+        const x = newId("unstorable")
+        yield* execute(a, Kitchen.set({ id: x, n: 1 }))
+        const behind = yield* execute(a, Kitchen.inc({ id: x, n: 1 }))
+        const request = yield* a.replica.request
+        const [first, second] = request.records
+        const bad = { ...first!, args: { id: `${x}\ud800`, n: 1 } }
+        const told: Array<unknown> = []
+        for (let i = 0; i < 3; i++)
+          told.push(
+            (yield* exchange(stage.world.authority, a.principal, { ...request, records: [bad, second!] }))
+              .verdicts
+          )
+        expect(told[0]).toMatchObject([
+          {
+            id: bad.id,
+            outcome: "rejected",
+            error: { class: "invalid", message: expect.stringContaining("Postgres") }
+          },
+          { id: behind.id, outcome: "changed" }
+        ])
+        expect(told.slice(1)).toEqual([told[0], told[0]])
+        expect(
+          yield* scalar(
+            stage.world.server,
+            `SELECT count(*)::int FROM synchrotron.dead_letters WHERE id = '${bad.id}'`
+          )
+        ).toBe(1)
+        expect(yield* scalar(stage.world.server, `SELECT n FROM counters WHERE id = '${x}'`)).toBe(1)
+        for (const character of ["\u0000", "\udfff"])
+          expect(yield* Effect.flip(execute(a, Kitchen.set({ id: `${x}${character}`, n: 1 })))).toMatchObject(
+            {
+              _tag: "ArgsInvalid",
+              action: "counter.set"
+            }
+          )
+        yield* a.sync
+        yield* a.sync
+        yield* expectConverged(stage.world, [a])
       })
     )
   )
@@ -727,6 +777,65 @@ describe("with a generated column,", () => {
         yield* syncAll([a, b])
         yield* expectConverged(stage.world, [a, b])
         expect(yield* scalar(b.sql, "SELECT string_agg(id, '' ORDER BY id) FROM rows")).toBe("12")
+      })
+    )
+  )
+})
+
+describe("with audiences that are called as what every object has,", () => {
+  const names = ["constructor", "toString", "__proto__", "hasOwnProperty"]
+  const Row = Schema.Struct({ id: Schema.String, audience: Schema.String })
+  const put = Action.make("row.put", {
+    args: Row,
+    run: ({ args, sql }) =>
+      Effect.asVoid(sql`INSERT INTO rows (id, audience) VALUES (${args.id}, ${args.audience})
+        ON CONFLICT (id) DO UPDATE SET audience = excluded.audience`)
+  })
+  const remove = Action.make("row.remove", {
+    args: Schema.Struct({ id: Schema.String }),
+    run: ({ args, sql }) => Effect.asVoid(sql`DELETE FROM rows WHERE id = ${args.id}`)
+  })
+  const app = SyncApp.make({
+    name: "inherited",
+    migrations: [
+      {
+        id: "001",
+        sql: "CREATE TABLE rows (id text PRIMARY KEY, audience text NOT NULL)",
+        serverSql: "GRANT SELECT, INSERT, UPDATE, DELETE ON rows TO synchrotron_user"
+      }
+    ],
+    tables: [SyncTable.make("rows", { audience: "audience" })],
+    actions: [put, remove],
+    audiences: names.map((name) => `SELECT '${name}'`).join(" UNION ALL ")
+  })
+  const act = actor(stageOf("pglite", app, { a: "u1", b: "u2" }))
+
+  it(
+    "I1: their rows come, change and go, and are told once",
+    act((stage, a, b) =>
+      Effect.gen(function* () {
+        const idsOf = scalar(b.sql, "SELECT string_agg(id, ' ' ORDER BY id) FROM rows")
+        for (const name of names)
+          for (const n of [1, 2]) yield* execute(a, put({ id: `${name}${n}`, audience: name }))
+        yield* syncAll([a, b])
+        expect(yield* idsOf).toBe(
+          names
+            .flatMap((name) => [`${name}1`, `${name}2`])
+            .sort()
+            .join(" ")
+        )
+        for (const name of names) yield* execute(a, remove({ id: `${name}1` }))
+        yield* a.sync
+        const [{ rows }] = (yield* syncRaw(stage, b)).tables as unknown as [{ rows: ReadonlyArray<unknown> }]
+        expect(rows).toHaveLength(names.length)
+        expect(yield* idsOf).toBe(
+          names
+            .map((name) => `${name}2`)
+            .sort()
+            .join(" ")
+        )
+        expect((yield* syncRaw(stage, b)).tables).toEqual([])
+        yield* expectConverged(stage.world, [a, b])
       })
     )
   )

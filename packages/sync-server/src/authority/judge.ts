@@ -179,10 +179,18 @@ const candidateOf = (
     })
     return []
   }
-  if (Protocol.jsonBytes(JSON.stringify(record.args ?? null)) > Protocol.limits.argsBytesMax) {
+  const json = JSON.stringify(record.args ?? null)
+  if (Protocol.jsonBytes(json) > Protocol.limits.argsBytesMax) {
     rejections.set(record.id, {
       class: "invalid",
       message: `The arguments are larger than ${Protocol.limits.argsBytesMax} bytes.`
+    })
+    return []
+  }
+  if (!Protocol.isStorable(json)) {
+    rejections.set(record.id, {
+      class: "invalid",
+      message: "The arguments have a character that Postgres cannot hold: NUL (\\u0000) or a lone surrogate."
     })
     return []
   }

@@ -147,7 +147,11 @@ const changedRows = (view: View, seq: Seq) =>
   Effect.gen(function* () {
     const { sql, request, audiences, setup } = view
     const since = audiences
-      .map((audience) => ({ audience, seq: Number(request.cursors[audience] ?? 0) }))
+      // An audience may be called `constructor`, which every object has without being given it.
+      .map((audience) => ({
+        audience,
+        seq: Object.hasOwn(request.cursors, audience) ? Number(request.cursors[audience]) : 0
+      }))
       .filter((cursor) => cursor.seq < seq)
     if (since.length === 0) return []
     // A key that the client never had is not named to it: what is gone matters only to a cursor that was there before.
