@@ -209,7 +209,8 @@ BEGIN
   INTO patches FROM synchrotron.patches AS p WHERE p.record_id = NEW.id;
   IF patches IS NULL THEN RETURN NULL; END IF;
   SELECT * INTO realm FROM synchrotron.realm FOR UPDATE;
-  ms := floor(extract(epoch FROM pg_catalog.clock_timestamp()) * 1000);
+  -- A simulation gives the time in synchrotron.now.
+  ms := floor(extract(epoch FROM clock_timestamp()) * 1000);
   IF ms <= realm.clock_ms THEN
     ms := realm.clock_ms;
     counter := realm.clock_counter + 1;

@@ -1,0 +1,100 @@
+/**
+ * Bugs that are planted on purpose, to prove that the simulator would find them. The engine has no switch for any of
+ * them: its statements are rewritten on their way to the database.
+ */
+export interface Canary {
+  readonly name: string
+  /** What is wrong. */
+  readonly about: string
+  /** It is found within this many seeds of the scenario `bank` from seed 1 on, with the default numbers and all faults. */
+  readonly seedsMax: number
+  /** Rewrites the statements of clients, and of servers. */
+  readonly client?: (sql: string) => string
+  readonly server?: (sql: string) => string
+}
+
+const replacing = (from: string | RegExp, to: string) => (sql: string) => sql.replace(from, to)
+
+export const canaries: ReadonlyArray<Canary> = [
+  {
+    name: "skip-undo",
+    about: "A client does not take back what its pending records did before it replays them.",
+    seedsMax: 5,
+    client: replacing(
+      "FROM synchrotron.patches AS p\n  ) AS s",
+      "FROM synchrotron.patches AS p WHERE false\n  ) AS s"
+    )
+  },
+  {
+    name: "server-skips-undo",
+    about: "The authority does not take back the records that a late arrival goes before.",
+    seedsMax: 10,
+    server: replacing("ORDER BY tbl, key, n) AS net GROUP", "ORDER BY tbl, key, n) AS net WHERE false GROUP")
+  },
+  {
+    name: "wrong-tie-break",
+    about: "A late arrival is executed in the order of arrival: what was canonical before it is not found.",
+    seedsMax: 10,
+    server: replacing(
+      "WHERE hlc > $1 AND status <> 'voided' ORDER BY hlc",
+      "WHERE hlc > $1 AND status = 'none' ORDER BY hlc"
+    )
+  },
+  {
+    name: "cursor-too-far",
+    about: "An answer's cursor is one commit ahead of its rows.",
+    seedsMax: 5,
+    server: replacing("SELECT seq, clock_ms AS ms", "SELECT seq + 1 AS seq, clock_ms AS ms")
+  },
+  {
+    name: "dropped-verdict",
+    about: "A client forgets refused records instead of keeping them.",
+    seedsMax: 10,
+    client: replacing(
+      /^\nUPDATE synchrotron\.records AS r SET status = x\.status[\s\S]*$/,
+      "DELETE FROM synchrotron.records AS r USING jsonb_to_recordset($1::jsonb) AS x(id uuid) WHERE r.id = x.id"
+    )
+  },
+  {
+    name: "replay-as-owner",
+    about: "Records are executed as the database's owner, past row-level security.",
+    seedsMax: 10,
+    server: replacing(/^SET LOCAL ROLE (?!NONE)\S+$/, "SET LOCAL ROLE NONE")
+  },
+  {
+    name: "duplicate-ingest",
+    about: "A record that arrives again is executed again.",
+    seedsMax: 10,
+    server: (sql) =>
+      sql
+        .replace(
+          /SELECT id FROM synchrotron\.records WHERE id IN \(.*$/s,
+          "SELECT id FROM synchrotron.records WHERE false"
+        )
+        .replace(/LEFT JOIN synchrotron\.digests\([\s\S]*$/, (tail) => `${tail} ON CONFLICT (id) DO NOTHING`)
+  },
+  {
+    name: "fast-path-taken-wrongly",
+    about: "A client believes that it crosses no confirmed records.",
+    seedsMax: 20,
+    client: replacing(
+      "SELECT EXISTS (SELECT FROM synchrotron.later_patches) AS crossing",
+      "SELECT false AS crossing"
+    )
+  },
+  {
+    name: "overtaking",
+    about: "The authority lets a client's record go before its earlier ones.",
+    seedsMax: 30,
+    server: replacing(
+      /\(SELECT max\(hlc\) FROM synchrotron\.records WHERE client_id = '[^']*'\) AS last/,
+      "NULL AS last"
+    )
+  },
+  {
+    name: "half-a-replay",
+    about: "A client commits between taking back and replaying.",
+    seedsMax: 10,
+    client: replacing(/^DELETE FROM synchrotron\.patches$/, "COMMIT;BEGIN;DELETE FROM synchrotron.patches")
+  }
+]

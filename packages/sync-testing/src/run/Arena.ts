@@ -1,0 +1,73 @@
+/** Databases that many runs share: booting one costs more than a run. */
+import { Reactivity } from "@effect/experimental"
+import { SqlClient } from "@effect/sql"
+import { PgliteClient, type PgliteSqlClient } from "@synchrotron/sql-pglite"
+import { Replica } from "@synchrotron/sync-core"
+import { AuthorityLive } from "@synchrotron/sync-server"
+import { Effect, Layer } from "effect"
+import type { Canary } from "../canaries.ts"
+import type { Report } from "../Report.ts"
+import type { Scenario } from "../Scenario.ts"
+import type { Script } from "../Script.ts"
+import { serverApp } from "./apps.ts"
+import { run } from "./run.ts"
+import * as Slot from "./Slot.ts"
+
+export interface RunOptions {
+  readonly canary?: Canary | undefined
+  readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void
+}
+
+export interface Arena {
+  /** One run; the arena serves one at a time. */
+  readonly run: (script: Script, options?: RunOptions) => Promise<Report>
+  readonly close: () => Promise<void>
+}
+
+/** The databases of one run, all as they were after their set-up. */
+export interface Databases {
+  readonly server: Slot.Slot
+  readonly reference: Slot.Slot
+  readonly clients: ReadonlyArray<Slot.Slot>
+}
+
+export const role = "synchrotron_user"
+
+/** Rejects when the application cannot be installed. */
+export const openArena = async ({
+  db,
+  scenario
+}: {
+  readonly scenario: Scenario
+  readonly db: "pglite" | { readonly postgres: string }
+}): Promise<Arena> => {
+  if (db !== "pglite")
+    throw new Error("The simulator runs the authority on PGlite only, so far. Leave --db away.")
+  const image = await Effect.runPromise(PgliteClient.prepareImage())
+  const app = serverApp(scenario.app)
+  const provided = (sql: PgliteSqlClient) =>
+    Layer.mergeAll(Layer.succeed(SqlClient.SqlClient, sql), Reactivity.layer)
+  const installServer = (sql: PgliteSqlClient) =>
+    Effect.runPromise(
+      Effect.scoped(Layer.build(AuthorityLive.layer({ app, role }).pipe(Layer.provide(provided(sql)))))
+    ).then(() => {})
+  const installClient = (sql: PgliteSqlClient) =>
+    Effect.gen(function* () {
+      yield* Replica.make({ app, userId: "nobody" })
+      yield* sql.unsafe("DELETE FROM synchrotron.replica")
+    }).pipe(Effect.scoped, Effect.provide(provided(sql)), Effect.runPromise)
+  const server = await Slot.open(image, installServer)
+  const reference = await Slot.open(image, installServer)
+  const clients: Array<Slot.Slot> = []
+  return {
+    run: async (script, options = {}) => {
+      while (clients.length < script.devices.length) clients.push(await Slot.open(image, installClient))
+      const used = clients.slice(0, script.devices.length)
+      for (const slot of [server, reference, ...used]) await slot.reset()
+      return run(scenario, script, { server, reference, clients: used }, options)
+    },
+    close: async () => {
+      for (const slot of [server, reference, ...clients]) await slot.close()
+    }
+  }
+}

@@ -1,0 +1,395 @@
+/** A device: the real client on a database that outlives its processes. */
+import { SqlClient } from "@effect/sql"
+import { PgliteClient, type PgliteSqlClient } from "@synchrotron/sql-pglite"
+import { Connectivity, Offline, SyncClient, Transport } from "@synchrotron/sync-client"
+import { type Action, type Principal, type Protocol, Replica, SyncApp, Uuids } from "@synchrotron/sync-core"
+import {
+  Cause,
+  type Clock,
+  Context,
+  Effect,
+  Random as EffectRandom,
+  Exit,
+  Layer,
+  Option,
+  Scope
+} from "effect"
+import type { ClientView, Exchange, Executed, Read } from "../check/Checker.ts"
+import { readOf, tablesBy } from "../check/views.ts"
+import * as Random from "../Random.ts"
+import type { Scenario } from "../Scenario.ts"
+import type { Device } from "../Script.ts"
+import { deviceApp, novelty, throwing } from "./apps.ts"
+import { type Answer, type Emit, type Hook, verdictOf } from "./run.ts"
+import type { Attachment, Slot } from "./Slot.ts"
+import { tamper } from "./tamper.ts"
+import type { VirtualTime } from "./VirtualTime.ts"
+
+interface Options {
+  readonly index: number
+  readonly device: Device
+  readonly scenario: Scenario
+  readonly slot: Slot
+  readonly time: VirtualTime
+  readonly seed: number
+  readonly tickMs: number
+  readonly canary: ((sql: string) => string) | undefined
+  readonly hook: Hook
+  readonly emit: Emit
+  readonly label: (id: string, ordinal: number) => void
+  readonly labelOf: (id: string) => string
+  readonly send: (request: Protocol.SyncRequest, resume: (answer: Answer) => void) => Exchange
+  readonly onExecuted: () => void
+  readonly onReplayed: (records: number) => void
+  readonly checkInvariants: (read: Read) => Effect.Effect<void>
+}
+
+export class SimClient {
+  readonly name: string
+  readonly principal: Principal
+  readonly view: ClientView
+  up = false
+  skewMs: number
+  exchanges = 0
+  private readonly options: Options
+  private readonly app: SyncApp.SyncApp
+  private readonly connectivity = Connectivity.manual(true)
+  private clientId = ""
+  private uuids = 0
+  private ordinals = 0
+  private partitionedUntil = 0
+  private attachment: Attachment | null = null
+  private scope: Scope.CloseableScope | null = null
+  private client: SyncClient.SyncClient | null = null
+  private replica: Replica.Replica | null = null
+  private crashed = false
+  private downMs = 0
+  private committedAt = ""
+  private ready = false
+  private readers = 0
+  private readonly clock: Clock.Clock
+
+  constructor(options: Options) {
+    this.options = options
+    const { device, index, scenario, slot } = options
+    this.name = `c${index}`
+    this.skewMs = device.skewMs
+    this.clock = options.time.clock(() => this.skewMs, options.tickMs)
+    this.principal = { userId: device.user, claims: { sub: device.user } }
+    this.app = deviceApp(scenario.app, device.lacks)
+    const self = this
+    this.view = {
+      name: this.name,
+      principal: this.principal,
+      get clientId() {
+        return self.clientId
+      },
+      current: device.lacks === null,
+      read: readOf(slot.probe)
+    }
+  }
+
+  get unreachable(): boolean {
+    return !this.connectivity.get() || this.options.time.now() < this.partitionedUntil
+  }
+
+  async start(): Promise<void> {
+    const { canary, seed, slot } = this.options
+    const attachment = slot.attach({
+      onIdle: () => this.committed(),
+      onCrash: (message) => {
+        this.crashed = true
+        this.up = false
+        this.options.emit({ lane: this.name, kind: "crashed", message })
+      }
+    })
+    this.attachment = attachment
+    this.ready = false
+    const scope = Effect.runSync(Scope.make())
+    this.scope = scope
+    const self = this
+    const booted = await Effect.gen(function* () {
+      const local = yield* Layer.build(PgliteClient.layer({ pglite: attachment.pglite }))
+      const sql = tamper(Context.get(local, PgliteClient) as PgliteSqlClient, canary)
+      return yield* Effect.gen(function* () {
+        const replica = yield* Replica.make({
+          app: self.app,
+          userId: self.principal.userId,
+          claims: self.principal.claims
+        })
+        self.clientId = replica.clientId
+        self.ready = true
+        self.replica = self.watched(replica)
+        return yield* SyncClient.fromReplica(self.replica, {
+          app: self.app,
+          userId: self.principal.userId,
+          pollMs: 0,
+          connectivity: self.connectivity,
+          // Days offline would else be thousands of attempts.
+          settings: { retryMsMax: 3_600_000 }
+        })
+      }).pipe(
+        Effect.provideService(SqlClient.SqlClient, sql),
+        Effect.provideService(Transport, { sync: (request) => self.exchange(request) })
+      )
+    }).pipe(
+      Scope.extend(scope),
+      Effect.provideService(Uuids, { next: Effect.sync(() => this.nextUuid()) }),
+      Effect.withRandom(EffectRandom.make(`${seed}:${this.name}:${this.exchanges}`)),
+      Effect.withClock(this.clock),
+      Effect.exit,
+      Effect.runPromise
+    )
+    if (Exit.isSuccess(booted)) {
+      this.client = booted.value
+      this.up = true
+    } else if (!this.crashed) throw new Error(`${this.name} cannot start: ${Cause.pretty(booted.cause)}`)
+  }
+
+  /** Runs an effect in this device's time. */
+  private run<A, E>(effect: Effect.Effect<A, E>): Promise<A> {
+    return Effect.runPromise(Effect.withClock(effect, this.clock))
+  }
+
+  private nextUuid(): string {
+    const random = Random.make(this.options.seed, this.name, "uuid", ++this.uuids)
+    const hex = Array.from({ length: 32 }, () => random.int(16).toString(16)).join("")
+    return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-4${hex.slice(13, 16)}-8${hex.slice(17, 20)}-${hex.slice(20)}`
+  }
+
+  private committed(): void {
+    if (!this.ready) return
+    const [row] = Effect.runSync(
+      this.view.read<{ x: string; pending: boolean }>(
+        "SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS x, EXISTS (SELECT FROM synchrotron.records WHERE status = 'pending') AS pending"
+      )
+    )
+    if (row!.x === this.committedAt) return
+    this.committedAt = row!.x
+    Effect.runSync(this.options.hook("clientCommitted", (f) => f(this.view)))
+    // Patches stand in for code that is not known or not allowed here, and keep no rules of their own.
+    if (!row!.pending) Effect.runSync(this.options.checkInvariants(this.view.read))
+  }
+
+  private readonly answers = new WeakMap<Protocol.SyncResponse, Exchange>()
+
+  private exchange(
+    request: Protocol.SyncRequest
+  ): Effect.Effect<Protocol.SyncResponse, Offline | Protocol.SyncError> {
+    return Effect.gen(this, function* () {
+      let resumeLater: (answer: Answer) => void = () => {}
+      const answered = Effect.async<Answer>((resume) => {
+        resumeLater = (answer) => resume(Effect.succeed(answer))
+      })
+      if (!this.connectivity.get()) return yield* new Offline({ message: "The device is offline." })
+      const sent = this.options.send(request, (answer) => resumeLater(answer))
+      yield* this.options.hook("sent", (f) => f(sent, JSON.stringify(request).length))
+      const answer = yield* answered
+      if (answer._tag === "Offline") return yield* new Offline({ message: "No answer." })
+      if (answer._tag === "Error") return yield* answer.error
+      this.answers.set(answer.response, answer.exchange)
+      return answer.response
+    })
+  }
+
+  /** The replica, with its doings told. */
+  private watched(replica: Replica.Replica): Replica.Replica {
+    const { emit, hook, label, labelOf, onExecuted, onReplayed } = this.options
+    const told = (executed: Replica.Executed<unknown>, name: string, version: number, args: unknown) =>
+      Effect.suspend(() => {
+        label(executed.id, ++this.ordinals)
+        onExecuted()
+        emit({
+          lane: this.name,
+          kind: "executed",
+          record: labelOf(executed.id),
+          action: name,
+          args: JSON.stringify(args ?? null),
+          hlc: executed.hlc
+        })
+        return hook("executed", (f) =>
+          f(this.view, { id: executed.id, hlc: executed.hlc, name, version } as Executed)
+        )
+      })
+    return {
+      ...replica,
+      execute: ((operation: Action.AnyOperation) =>
+        Effect.tap(replica.execute(operation), (executed) =>
+          told(executed, operation.action.name, operation.action.version, operation.args)
+        )) as Replica.Replica["execute"],
+      executeAll: (operations) =>
+        Effect.tap(replica.executeAll(operations), (executed) =>
+          told(
+            executed,
+            "synchrotron.batch",
+            1,
+            operations.map((o) => o.action.name)
+          )
+        ),
+      restamp: (ms) => Effect.tap(replica.restamp(ms), () => hook("restamped", (f) => f(this.view))),
+      receive: (request, response) =>
+        Effect.tap(replica.receive(request, response), (received) =>
+          Effect.gen(this, function* () {
+            const exchange = this.answers.get(response)!
+            onReplayed(received.replayed)
+            const pending = yield* Effect.orDie(replica.pendingCount)
+            emit({
+              lane: this.name,
+              kind: "applied",
+              exchange: exchange.number,
+              path: received.path,
+              rows: received.rows,
+              replayed: received.replayed,
+              pending,
+              verdicts: response.verdicts.map((v) => verdictOf(v, labelOf))
+            })
+            if (received.path !== "stale") yield* hook("applied", (f) => f(exchange, response, received))
+          })
+        )
+    }
+  }
+
+  async act(random: Random.Random, with_?: "throw" | "novelty"): Promise<void> {
+    const { client } = this
+    if (client === null) return
+    const read = this.readers > 0
+    const query = <Row extends object>(sql: string, params?: ReadonlyArray<unknown>) =>
+      this.run(client.query(sql, params as Array<unknown>)) as Promise<ReadonlyArray<Row>>
+    let operation: Action.AnyOperation | undefined
+    try {
+      operation =
+        with_ === "novelty"
+          ? novelty({})
+          : await this.options.scenario.next({
+              random,
+              client: { name: this.name, userId: this.principal.userId },
+              query
+            })
+    } catch (error) {
+      if (this.crashed) return
+      throw error
+    }
+    if (operation === undefined) return
+    const { name, version } = operation.action
+    const refused = (error: string) =>
+      this.options.emit({
+        lane: this.name,
+        kind: "refused",
+        action: name,
+        args: JSON.stringify(operation.args ?? null),
+        error
+      })
+    if (!this.app.actions.has(SyncApp.actionKey(name, version))) {
+      refused("this version of the application does not have it")
+      return
+    }
+    const submitted = Effect.exit(
+      with_ === "throw"
+        ? client.submit([operation, throwing({})])
+        : client.submit(operation as Action.Operation<unknown, unknown>)
+    )
+    const [exit] = await Promise.all([this.run(submitted), read ? this.observe() : Promise.resolve()])
+    if (Exit.isFailure(exit) && !this.crashed) {
+      const failure = Option.getOrNull(Cause.failureOption(exit.cause))
+      refused(
+        failure === null
+          ? Cause.pretty(exit.cause)
+          : typeof failure === "object" && "_tag" in failure
+            ? String(failure._tag)
+            : String(failure)
+      )
+    }
+  }
+
+  poke(): void {
+    if (this.client !== null && this.up) void this.run(this.client.sync.pipe(Effect.ignore))
+  }
+
+  /** Another fiber reads while the next operations run. */
+  readLater(times: number): void {
+    this.readers = times
+  }
+
+  private async observe(): Promise<void> {
+    this.readers--
+    const { client } = this
+    const exit = await Effect.runPromise(
+      Effect.exit(tablesBy(((sql, params) => client!.query(sql, params as Array<unknown>)) as Read, this.app))
+    )
+    if (Exit.isSuccess(exit))
+      await Effect.runPromise(this.options.hook("observed", (f) => f(this.view, exit.value)))
+  }
+
+  async inbox(random: Random.Random): Promise<void> {
+    const { client, options } = this
+    const records = client!.rejected.records.get()
+    if (records.length === 0) return
+    const record = random.pick(records)
+    const retry = random.chance(0.5)
+    await Effect.runPromise(options.hook("settling", (f) => f(this.view, record.id)))
+    const settled: Effect.Effect<Replica.Executed<unknown> | null, unknown> = retry
+      ? client!.rejected.retry(record.id)
+      : Effect.as(client!.rejected.dismiss(record.id), null)
+    const exit = await this.run(Effect.exit(settled))
+    if (Exit.isFailure(exit) || this.crashed) return
+    const as: Executed | null =
+      exit.value === null ? null : { ...exit.value, name: record.name, version: record.version }
+    if (as !== null) {
+      options.label(as.id, ++this.ordinals)
+      options.onExecuted()
+    }
+    options.emit({
+      lane: this.name,
+      kind: retry ? "retried" : "dismissed",
+      record: options.labelOf(record.id)
+    })
+    await Effect.runPromise(options.hook("settledByUser", (f) => f(this.view, record.id, as)))
+  }
+
+  async honestRequest(): Promise<Protocol.SyncRequest | null> {
+    const exit = await this.run(Effect.exit(this.replica!.request))
+    return Exit.isSuccess(exit) ? exit.value : null
+  }
+
+  setOnline(online: boolean): void {
+    if (this.connectivity.get() === online) return
+    this.options.emit({ lane: this.name, kind: online ? "online" : "offline" })
+    this.connectivity.set(online)
+  }
+
+  partition(forMs: number): void {
+    const { emit, time } = this.options
+    this.partitionedUntil = time.now() + forMs
+    emit({ lane: this.name, kind: "partition" })
+    time.schedule(this.partitionedUntil, () => emit({ lane: this.name, kind: "reachable" }))
+  }
+
+  crashAfter(after: number, downMs: number): void {
+    this.downMs = downMs
+    this.attachment!.crashAfter(after)
+  }
+
+  async bury(): Promise<number | null> {
+    if (!this.crashed) return null
+    this.crashed = false
+    await this.close()
+    await Effect.runPromise(Effect.ignore(this.options.slot.probe.unsafe("ROLLBACK")))
+    this.committed()
+    return this.downMs
+  }
+
+  heal(): void {
+    this.attachment?.crashAfter(null)
+    this.partitionedUntil = 0
+    this.setOnline(true)
+  }
+
+  async close(): Promise<void> {
+    this.up = false
+    this.attachment?.kill()
+    const { scope } = this
+    this.scope = null
+    this.client = null
+    if (scope !== null) await Effect.runPromise(Scope.close(scope, Exit.void))
+  }
+}

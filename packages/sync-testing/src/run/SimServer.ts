@@ -1,0 +1,180 @@
+/** A server process: the real authority on the shared database, with a clock of its own, that crashes at a statement. */
+import { SqlClient } from "@effect/sql"
+import { PgliteClient, type PgliteSqlClient } from "@synchrotron/sql-pglite"
+import type { Principal, Protocol, SyncApp } from "@synchrotron/sync-core"
+import { Authority, AuthorityLive, type AuthorityService } from "@synchrotron/sync-server"
+import {
+  Cause,
+  type Clock,
+  Context,
+  Effect,
+  Random as EffectRandom,
+  Exit,
+  FiberRef,
+  Layer,
+  Option,
+  Scope
+} from "effect"
+import type { Random } from "../Random.ts"
+import { role } from "./Arena.ts"
+import type { Attachment, Slot } from "./Slot.ts"
+import { tamper } from "./tamper.ts"
+
+export type Served =
+  | { readonly _tag: "served"; readonly response: Protocol.SyncResponse }
+  | { readonly _tag: "failed"; readonly error: Protocol.SyncError }
+  | { readonly _tag: "crashed" }
+
+interface Options {
+  readonly index: number
+  readonly app: SyncApp.SyncApp
+  readonly slot: Slot
+  readonly clock: Clock.Clock
+  readonly random: Random
+  readonly reorderWindowMs: number | null
+  readonly reorderWindowRecords: number | null
+  readonly canary: ((sql: string) => string) | undefined
+  /** Resumes a request between two of its transactions, when other things may have happened. */
+  readonly gate: (resume: () => void) => void
+  readonly onIdle: () => void
+  readonly onCrash: (message: number) => void
+}
+
+/** How a request pauses before its second transaction; null for what is no request. */
+const pausing = FiberRef.unsafeMake<(() => Effect.Effect<void>) | null>(null)
+
+export class SimServer {
+  readonly name: string
+  up = false
+  /** Commits that took records back, and the records executed again. */
+  takenBack = 0
+  replayed = 0
+  private readonly options: Options
+  private attachment: Attachment | null = null
+  private authority: AuthorityService | null = null
+  private scope: Scope.CloseableScope | null = null
+  private crashed = false
+  private downMs = 0
+
+  constructor(options: Options) {
+    this.options = options
+    this.name = `s${options.index}`
+  }
+
+  async start(): Promise<void> {
+    const { app, canary, clock, reorderWindowMs, reorderWindowRecords, slot } = this.options
+    const attachment = slot.attach({
+      onIdle: () => this.options.onIdle(),
+      onCrash: (message) => {
+        this.crashed = true
+        this.up = false
+        this.options.onCrash(message)
+      }
+    })
+    const scope = Effect.runSync(Scope.make())
+    const self = this
+    const context = await Effect.gen(function* () {
+      const local = yield* Layer.build(PgliteClient.layer({ pglite: attachment.pglite }))
+      const sql = Context.get(local, PgliteClient) as PgliteSqlClient
+      const crossed = (rows: number) => {
+        self.takenBack++
+        self.replayed += rows
+      }
+      const gated: PgliteSqlClient["withTransaction"] = (effect) =>
+        Effect.flatMap(FiberRef.get(pausing), (pause) =>
+          pause === null ? sql.withTransaction(effect) : Effect.zipRight(pause(), sql.withTransaction(effect))
+        )
+      return yield* Layer.build(
+        AuthorityLive.layer({
+          app,
+          role,
+          ...(reorderWindowMs === null ? {} : { reorderWindowMs }),
+          ...(reorderWindowRecords === null ? {} : { reorderWindowRecords })
+        }).pipe(Layer.provide(Layer.succeed(SqlClient.SqlClient, tamper(sql, canary, gated, crossed))))
+      )
+    }).pipe(Scope.extend(scope), Effect.withClock(clock), Effect.runPromise)
+    this.scope = scope
+    this.attachment = attachment
+    this.authority = Context.get(context, Authority)
+    this.up = true
+  }
+
+  /** Serves a request until it is answered, or until it pauses: then the rest comes later. `whole`: without a pause. */
+  serve(
+    principal: Principal,
+    request: Protocol.SyncRequest,
+    done: (result: Served) => Promise<void>,
+    { whole = false }: { readonly whole?: boolean } = {}
+  ): Promise<void> {
+    const { attachment, authority } = this
+    let transactions = 0
+    let paused: () => void = () => {}
+    let wait = new Promise<void>((resolve) => {
+      paused = resolve
+    })
+    const pause = () =>
+      whole || ++transactions === 1
+        ? Effect.void
+        : Effect.async<void>((resume) => {
+            this.options.gate(() => {
+              wait = new Promise<void>((resolve) => {
+                paused = resolve
+              })
+              resume(Effect.void)
+              return Promise.race([finished, wait])
+            })
+            paused()
+          })
+    const finished = authority!
+      .sync(principal, request)
+      .pipe(
+        Effect.locally(pausing, pause),
+        Effect.withRandom(EffectRandom.make(`${this.name}`)),
+        Effect.withClock(this.options.clock),
+        Effect.exit,
+        Effect.runPromise
+      )
+      .then((exit) => done(this.resultOf(exit, attachment)))
+    return Promise.race([finished, wait])
+  }
+
+  private resultOf(
+    exit: Exit.Exit<Protocol.SyncResponse, Protocol.SyncError>,
+    attachment: Attachment | null
+  ): Served {
+    if (this.crashed || this.attachment !== attachment) return { _tag: "crashed" }
+    if (Exit.isSuccess(exit)) return { _tag: "served", response: exit.value }
+    const failure = Option.getOrNull(Cause.failureOption(exit.cause))
+    if (failure === null) throw new Error(`The authority crashed: ${Cause.pretty(exit.cause)}`)
+    return { _tag: "failed", error: failure }
+  }
+
+  crashAfter(after: number, downMs: number): void {
+    if (!this.up) return
+    this.downMs = downMs
+    this.attachment!.crashAfter(after)
+  }
+
+  /** Puts a crashed process away; gives how long it stays down, or null when none has crashed. */
+  async bury(): Promise<number | null> {
+    if (!this.crashed) return null
+    this.crashed = false
+    await this.close()
+    await Effect.runPromise(Effect.ignore(this.options.slot.probe.unsafe("ROLLBACK")))
+    this.options.onIdle()
+    return this.downMs
+  }
+
+  heal(): void {
+    this.attachment?.crashAfter(null)
+  }
+
+  async close(): Promise<void> {
+    this.up = false
+    this.attachment?.kill()
+    this.attachment = null
+    const { scope } = this
+    this.scope = null
+    if (scope !== null) await Effect.runPromise(Scope.close(scope, Exit.void))
+  }
+}
