@@ -11,6 +11,8 @@ import {
   Random as EffectRandom,
   Exit,
   Layer,
+  Logger,
+  LogLevel,
   Option,
   Scope
 } from "effect"
@@ -137,6 +139,7 @@ export class SimClient {
       Effect.provideService(Uuids, { next: Effect.sync(() => this.nextUuid()) }),
       Effect.withRandom(EffectRandom.make(`${seed}:${this.name}:${this.exchanges}`)),
       Effect.withClock(this.clock),
+      Logger.withMinimumLogLevel(LogLevel.None),
       Effect.exit,
       Effect.runPromise
     )
@@ -373,7 +376,6 @@ export class SimClient {
     if (!this.crashed) return null
     this.crashed = false
     await this.close()
-    await Effect.runPromise(Effect.ignore(this.options.slot.probe.unsafe("ROLLBACK")))
     this.committed()
     return this.downMs
   }

@@ -12,6 +12,8 @@ import {
   Exit,
   FiberRef,
   Layer,
+  Logger,
+  LogLevel,
   Option,
   Scope
 } from "effect"
@@ -131,6 +133,7 @@ export class SimServer {
         Effect.locally(pausing, pause),
         Effect.withRandom(EffectRandom.make(`${this.name}`)),
         Effect.withClock(this.options.clock),
+        Logger.withMinimumLogLevel(LogLevel.None),
         Effect.exit,
         Effect.runPromise
       )
@@ -160,7 +163,6 @@ export class SimServer {
     if (!this.crashed) return null
     this.crashed = false
     await this.close()
-    await Effect.runPromise(Effect.ignore(this.options.slot.probe.unsafe("ROLLBACK")))
     this.options.onIdle()
     return this.downMs
   }

@@ -1,7 +1,7 @@
 /** One PGlite that serves many runs: processes come and go on it, crash at a message, and leave what they committed. */
 import { PGlite, type PGliteInterface } from "@electric-sql/pglite"
 import { PgliteClient, type PgliteSqlClient } from "@synchrotron/sql-pglite"
-import { identifier, literal } from "@synchrotron/sync-core"
+import { Execution, identifier, literal } from "@synchrotron/sync-core"
 import { Context, Effect, Exit, Layer, Scope } from "effect"
 
 export interface Slot {
@@ -50,7 +50,9 @@ export const open = async (image: Blob, install: (sql: PgliteSqlClient) => Promi
     probe,
     attach: (watch) => attach(db, watch),
     reset: async () => {
-      await Effect.runPromise(probe.unsafe("ROLLBACK;RESET ALL;DEALLOCATE ALL").pipe(Effect.ignore))
+      await Effect.runPromise(
+        probe.unsafe(`ROLLBACK;DEALLOCATE ALL;${Execution.prepareSession}`).pipe(Effect.ignore)
+      )
       await Effect.runPromise(probe.unsafe(blank))
     },
     close: async () => {
@@ -60,6 +62,9 @@ export const open = async (image: Blob, install: (sql: PgliteSqlClient) => Promi
   }
 }
 
+/** A simple query, as the protocol has it: type, length, text. */
+const rollback = new Uint8Array([0x51, 0, 0, 0, 13, ...new TextEncoder().encode("ROLLBACK"), 0])
+
 const attach = (db: PGlite, watch: Watch): Attachment => {
   let dead = false
   let fuse: number | null = null
@@ -67,6 +72,8 @@ const attach = (db: PGlite, watch: Watch): Attachment => {
   let messages = 0
   const crash = (): Promise<never> => {
     dead = true
+    // What the process left open ends with its connection.
+    void db.execProtocolRawStream(rollback, { syncToFs: false, onRawData: () => {} })
     watch.onCrash(messages)
     return Promise.reject(new Error("the process has ended"))
   }
@@ -90,7 +97,7 @@ const attach = (db: PGlite, watch: Watch): Attachment => {
       })
       // ReadyForQuery ends each reply; its status is I when no transaction is open.
       if (status === 0x49) watch.onIdle()
-      return ends ? done.then(crash, crash) : done
+      return ends ? crash() : done
     }
   }
   return {
