@@ -1,18 +1,26 @@
-/** The README's code, as it stands: every block with a file name is written to a folder and run. */
+/** The code of README.md and docs/testing.md, as it stands: blocks with a file name are written to a folder and run. */
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
 import { join } from "node:path"
 import { afterAll, describe, expect, it } from "vitest"
+import type { Report } from "../packages/sync-testing/src/index.ts"
 
 const root = join(import.meta.dirname, "..")
 // Inside a package that depends on all that the blocks import.
-const folder = join(root, "examples/todo-app/node_modules/.readme")
-const blocks = [...readFileSync(join(root, "README.md"), "utf8").matchAll(/```tsx? file=(\S+)\n(.*?)```/gs)]
+const folders = join(root, "examples/todo-app/node_modules")
 
-describe("README", () => {
+/** Writes the blocks of a page to a folder, which is gone after the tests around. */
+const extract = (page: string, name: string): string => {
+  const folder = join(folders, name)
+  const blocks = readFileSync(join(root, page), "utf8").matchAll(/```tsx? file=(\S+)\n(.*?)```/gs)
   rmSync(folder, { recursive: true, force: true })
   mkdirSync(folder, { recursive: true })
-  for (const [, name, code] of blocks) writeFileSync(join(folder, name!), code!)
+  for (const [, file, code] of blocks) writeFileSync(join(folder, file!), code!)
   afterAll(() => rmSync(folder, { recursive: true, force: true }))
+  return folder
+}
+
+describe("README", () => {
+  const folder = extract("README.md", ".readme")
 
   it("books the last seat once", async () => {
     const { outcomes, bookings } = (await import(join(folder, "client.ts"))) as {
@@ -32,5 +40,16 @@ describe("README", () => {
   it("renders the React example", async () => {
     const { App } = (await import(join(folder, "Booking.tsx"))) as { App: unknown }
     expect(App).toBeTypeOf("function")
+  })
+})
+
+describe("docs/testing.md", () => {
+  const folder = extract("docs/testing.md", ".testing-docs")
+
+  it("simulates the shop", async () => {
+    const { report } = (await import(join(folder, "run.ts"))) as { report: Report }
+    expect(report.failures).toEqual([])
+    expect(report.verdict).toBe("pass")
+    expect(report.checks.I6).toBe("unknown")
   })
 })
