@@ -359,7 +359,7 @@ describe("npm run sim", () => {
   }, 180_000)
 
   it("without end is stopped by SIGINT, and gives its result", async () => {
-    const { code, stdout } = await npm(["--forever", "--json", "--actions", "5"], { interruptMs: 15_000 })
+    const { code, stdout } = await npm(["--forever", "--json", "--actions", "5"], { interruptMs: 45_000 })
     const { seeds, verdict } = JSON.parse(stdout)
     expect(seeds).toBeGreaterThan(0)
     expect([verdict, code]).toEqual(["pass", 0])

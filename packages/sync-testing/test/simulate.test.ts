@@ -63,13 +63,15 @@ describe.each([bank, bookings].map((scenario) => [scenario.name, scenario] as co
 })
 
 describe("planted bugs", () => {
-  const arena = arenaOf(bank)
+  const [bankArena, bookingsArena] = [arenaOf(bank), arenaOf(bookings)]
 
   it.each(canaries.map((canary) => [canary.name, canary] as const))(
     "%s is found",
     async (_, canary) => {
+      const [scenario, arena] =
+        canary.scenario === "bookings" ? [bookings, bookingsArena()] : [bank, bankArena()]
       for (let seed = 1; seed <= canary.seedsMax; seed++) {
-        const { verdict } = await arena().run(planned(bank, seed), { canary })
+        const { verdict } = await arena.run(planned(scenario, seed), { canary })
         if (verdict === "fail") return
       }
       expect.fail(`${canary.about} Not found in ${canary.seedsMax} seeds.`)
