@@ -38,7 +38,9 @@ describe.each([bank, bookings].map((scenario) => [scenario.name, scenario] as co
       reports.push(report)
     }
     // A run that never saw what an invariant is about has shown nothing about it.
-    for (const name of ["I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9"] as const)
+    // Nobody is hidden a row in the bank.
+    const hiding = scenario === bank ? [] : (["I6"] as const)
+    for (const name of ["I1", "I2", "I3", "I4", "I5", "I7", "I8", "I9", ...hiding] as const)
       expect(
         reports.some(({ checks }) => checks[name] === "pass"),
         name
