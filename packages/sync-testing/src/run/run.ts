@@ -1,5 +1,5 @@
 /** Runs a script: steps and messages in virtual time, first with faults, then healed until all have converged. */
-import { type Principal, type Protocol, Protocol as Wire } from "@synchrotron/sync-core"
+import { type Protocol, Protocol as Wire } from "@synchrotron/sync-core"
 import { Effect, Schema } from "effect"
 import { atomicity } from "../check/atomicity.ts"
 import { authorization } from "../check/authorization.ts"
@@ -543,5 +543,3 @@ const invariantsOf = ({ invariants = [] }: Scenario): string | null =>
     : invariants
         .map(({ name, sql }) => `SELECT '${name.replaceAll("'", "''")}' AS name WHERE EXISTS (${sql})`)
         .join(" UNION ALL ")
-
-export type { Principal }
