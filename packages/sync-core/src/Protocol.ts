@@ -85,7 +85,7 @@ const Cursors = Schema.declare(
     !Array.isArray(value) &&
     Object.entries(value).every(([audience, seq]) => isAudience(audience) && isSeq(seq)),
   {
-    identifier: "Cursors",
+    title: "a seq for each audience",
     jsonSchema: { type: "object", additionalProperties: { type: "integer", minimum: 0 } }
   }
 )

@@ -72,7 +72,10 @@ describe.each(subjects)("errors over %s", (transport) => {
       [request({ records: [record(1, { version: 0 })] }), /^records\[0\]\.version: /],
       [request({ records: "all" }), /^records: /],
       [request({ records: Array.from({ length: 1001 }, (_, i) => record(i)) }), /^records: .*1000/],
-      [request({ cursors: { "list:1": -1 } }), /^cursors\.list:1: /],
+      [
+        request({ cursors: { "list:1": -1 } }),
+        /^cursors: Expected a seq for each audience, actual .*"list:1":-1/
+      ],
       [request({ clientId: undefined }), /^clientId: /],
       [request({ protocol: "1" }), /^protocol: /],
       [[], /^body: |^protocol: /],
