@@ -2,11 +2,12 @@
  * SQL that is generated for one synced table: its capture triggers and the statements of `synchrotron.tables`.
  * `read_sql` gives present rows of $1 (keys) in the audiences $2; the authority runs it as the principal. `visible_sql`
  * gives the positions of the images $1 (a JSON array) that are in the audiences $2; the authority adds the policies to it.
+ * `clashes_sql` gives name and SQLSTATE of a late constraint that a row of $1 (keys) breaks; NULL where there is none.
  */
 import { sha256 } from "@noble/hashes/sha2.js"
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js"
 import { patchPlaces } from "./engine.ts"
-import type { TableShape } from "./inspect.ts"
+import type { LateConstraint, TableShape } from "./inspect.ts"
 import { identifier, literal } from "./text.ts"
 
 /** What a write outside of any record means here: refused on a client, an external record on the server. */
@@ -61,7 +62,11 @@ export const tableSql = (shape: TableShape, side: Side): string => {
     all_sql: `SELECT array_agg(${key("t")}), array_agg(${image("t")}) FROM ${table} AS t`,
     purge_sql: `SELECT array_agg(${key("t")}) FROM ${table} AS t WHERE (SELECT ${shape.audience} FROM (SELECT t.*) AS ${identifier(shape.name)}) = ANY ($1::text[])`,
     audience_sql: `SELECT array_agg((SELECT ${shape.audience} FROM (${typedImage}) AS ${identifier(shape.name)} WHERE x.image IS NOT NULL) ORDER BY x.position)
-      FROM unnest($1::jsonb[]) WITH ORDINALITY AS x(image, position)`
+      FROM unnest($1::jsonb[]) WITH ORDINALITY AS x(image, position)`,
+    clashes_sql:
+      shape.lateConstraints
+        .map((constraint) => clashSql(table, keyMatches, constraint))
+        .join(" UNION ALL ") || null
   }
   const capture = `synchrotron.${identifier(functionName("capture", shape))}`
   const truncate = `synchrotron.${identifier(functionName("truncate", shape))}`
@@ -70,7 +75,11 @@ export const tableSql = (shape: TableShape, side: Side): string => {
   const place = shape.interleaves ? inPlace : anyPlace
   return `
 INSERT INTO synchrotron.tables (name, relations, ${Object.keys(statements).join(", ")})
-VALUES (${name}, ${literal(table)}::regclass::oid || ARRAY(SELECT indexrelid FROM pg_index WHERE indrelid = ${literal(table)}::regclass), ${Object.values(statements).map(literal).join(", ")})
+VALUES (${name}, ${literal(table)}::regclass::oid || ARRAY(SELECT indexrelid FROM pg_index WHERE indrelid = ${literal(table)}::regclass), ${Object.values(
+    statements
+  )
+    .map((statement) => (statement === null ? "NULL" : literal(statement)))
+    .join(", ")})
 ON CONFLICT (name) DO UPDATE SET relations = excluded.relations, ${Object.keys(statements)
     .map((c) => `${c} = excluded.${c}`)
     .join(", ")};
@@ -112,6 +121,25 @@ ${
     : ""
 }
 `
+}
+
+/**
+ * Finds rows that break a constraint together with another row, each through the constraint's own index. Names of columns
+ * in the constraint's expressions are those of the one table in scope.
+ */
+const clashSql = (table: string, keyMatches: string, constraint: LateConstraint): string => {
+  const where = constraint.predicate === null ? "" : ` AND (${constraint.predicate})`
+  const values = constraint.parts.map(({ expression }, i) => `${expression} AS v${i}`).join(", ")
+  const same = constraint.parts
+    .map(({ expression, operator }, i) => {
+      const equal = `${expression} ${operator} own.v${i}`
+      return constraint.nullsDistinct ? equal : `(${equal} OR ${expression} IS NULL AND own.v${i} IS NULL)`
+    })
+    .join(" AND ")
+  return `(SELECT ${literal(constraint.name)} AS name, ${literal(constraint.sqlState)} AS state
+    FROM (SELECT t.ctid AS place, ${values} FROM ${table} AS t
+      WHERE EXISTS (SELECT FROM unnest($1::text[]) AS x(key) WHERE ${keyMatches})${where}) AS own
+    WHERE EXISTS (SELECT FROM ${table} AS other WHERE other.ctid <> own.place AND ${same}${where}) LIMIT 1)`
 }
 
 /** Patches in the order in which the trigger makes them. */

@@ -31,8 +31,11 @@ CREATE TABLE IF NOT EXISTS synchrotron.tables (
   all_sql text NOT NULL,
   purge_sql text NOT NULL,
   audience_sql text NOT NULL,
+  clashes_sql text,
   relations oid[] NOT NULL
 );
+-- A database of an earlier version lacks it.
+ALTER TABLE synchrotron.tables ADD COLUMN IF NOT EXISTS clashes_sql text;
 
 -- What records did, in the order in which they did it: n grows along the order of execution.
 CREATE TABLE IF NOT EXISTS synchrotron.patches (
@@ -77,6 +80,31 @@ BEGIN
   RETURN cardinality(changed_keys);
 END $$;
 
+-- Fails when rows that a record's patches have put break a late constraint (see inspect.ts), which no trigger has
+-- checked. Costs O(rows of the record) in tables that have such constraints, through their indexes. A client checks
+-- too: it holds some of the rows of which no two may clash.
+CREATE OR REPLACE FUNCTION synchrotron.check_clashes(record uuid) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  touched record;
+  name text;
+  state text;
+BEGIN
+  FOR touched IN
+    SELECT t.name, t.clashes_sql, array_agg(p.key) AS keys
+    FROM synchrotron.patches AS p JOIN synchrotron.tables AS t ON t.name = p.tbl
+    WHERE p.record_id = record AND p.after IS NOT NULL AND t.clashes_sql IS NOT NULL
+    GROUP BY t.name
+  LOOP
+    EXECUTE touched.clashes_sql INTO name, state USING touched.keys;
+    IF name IS NOT NULL THEN
+      RAISE EXCEPTION '% key value violates % constraint "%"', CASE state WHEN '23505' THEN 'duplicate' ELSE 'conflicting' END,
+        CASE state WHEN '23505' THEN 'unique' ELSE 'exclusion' END, name
+        USING ERRCODE = state, CONSTRAINT = name, SCHEMA = split_part(touched.name, '.', 1),
+          TABLE = substr(touched.name, strpos(touched.name, '.') + 1);
+    END IF;
+  END LOOP;
+END $$;
+
 -- Does what a record did elsewhere, on the state that is here: an insert puts the row, a delete removes it, an update
 -- sets the columns that it changed and leaves a row alone that is not there. Journals what it really changed.
 CREATE OR REPLACE FUNCTION synchrotron.apply_patches(record uuid, patches jsonb) RETURNS void LANGUAGE plpgsql AS $$
@@ -100,6 +128,8 @@ BEGIN
     INSERT INTO synchrotron.patches (record_id, tbl, key, before, after)
     VALUES (record, p."table", p.key, present, target);
   END LOOP;
+  -- Not before all rows are there: values may have changed places.
+  PERFORM synchrotron.check_clashes(record);
   PERFORM synchrotron.check_references(record);
 END $$;
 

@@ -30,6 +30,22 @@ export interface TableShape {
    * each row, or a key's uniqueness is checked late, so that keys can be handed on from row to row.
    */
   readonly interleaves: boolean
+  readonly lateConstraints: ReadonlyArray<LateConstraint>
+}
+
+/**
+ * A DEFERRABLE constraint that two rows break together: UNIQUE, EXCLUDE or WITHOUT OVERLAPS. Triggers check it, which
+ * do not fire for rows that the engine puts. A key without periods is not among them: rows are put by key.
+ */
+export interface LateConstraint {
+  readonly name: string
+  /** What its index holds, and the operator that says that two rows have the same of it. */
+  readonly parts: ReadonlyArray<{ readonly expression: string; readonly operator: string }>
+  readonly nullsDistinct: boolean
+  /** Condition on the rows that it is about. */
+  readonly predicate: string | null
+  /** What Postgres says when it is broken. */
+  readonly sqlState: string
 }
 
 interface CatalogRow {
@@ -38,6 +54,7 @@ interface CatalogRow {
   readonly columns: ReadonlyArray<Column> | null
   readonly key_columns: ReadonlyArray<string> | null
   readonly interleaves: boolean
+  readonly late_constraints: ReadonlyArray<LateConstraint>
 }
 
 type Problem = (typeof TablesUnsupported.Type)["problems"][number]
@@ -61,7 +78,8 @@ export const inspect = (
         columns: row.columns ?? [],
         keyColumns: row.key_columns ?? [],
         audience: tables[i]!.audience,
-        interleaves: row.interleaves
+        interleaves: row.interleaves,
+        lateConstraints: row.late_constraints
       })
     }
     if (problems.length > 0) return yield* new TablesUnsupported({ problems })
@@ -88,7 +106,23 @@ SELECT wanted.full_name, c.relkind::text AS kind,
    WHERE i.indrelid = c.oid AND i.indisprimary) AS key_columns,
   EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgname NOT LIKE '!synchrotron%'
     AND g.tgtype & 1 = 1 AND g.tgtype & 66 = 0)
-    OR EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'p' AND k.condeferrable) AS interleaves
+    OR EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'p' AND k.condeferrable) AS interleaves,
+  (SELECT coalesce(json_agg(json_build_object(
+      'name', k.conname, 'nullsDistinct', NOT i.indnullsnotdistinct, 'predicate', pg_get_expr(i.indpred, i.indrelid),
+      'sqlState', CASE WHEN k.conexclop IS NULL THEN '23505' ELSE '23P01' END,
+      'parts', (
+        SELECT json_agg(json_build_object(
+          'expression', pg_get_indexdef(i.indexrelid, n, false)
+            || coalesce((SELECT format(' COLLATE %I.%I', s.nspname, l.collname) FROM pg_collation l JOIN pg_namespace s ON s.oid = l.collnamespace WHERE l.oid = i.indcollation[n - 1]), ''),
+          'operator', (SELECT format('OPERATOR(%I.%s)', s.nspname, o.oprname) FROM pg_operator o JOIN pg_namespace s ON s.oid = o.oprnamespace WHERE o.oid = coalesce(
+            k.conexclop[n],
+            -- Equality, the third strategy of a B-tree.
+            (SELECT m.amopopr FROM pg_opclass f JOIN pg_amop m ON m.amopfamily = f.opcfamily AND m.amoplefttype = f.opcintype AND m.amoprighttype = f.opcintype
+             WHERE f.oid = i.indclass[n - 1] AND m.amopstrategy = 3)))
+        ) ORDER BY n) FROM generate_series(1, i.indnkeyatts::integer) AS n)
+    ) ORDER BY k.conname), '[]')
+   FROM pg_constraint k JOIN pg_index i ON i.indexrelid = k.conindid
+   WHERE k.conrelid = c.oid AND k.condeferrable AND (k.contype = 'u' OR k.conexclop IS NOT NULL)) AS late_constraints
 FROM json_array_elements_text($1::json) WITH ORDINALITY AS wanted(full_name, position)
 LEFT JOIN pg_namespace ns ON ns.nspname = split_part(wanted.full_name, '.', 1)
 LEFT JOIN pg_class c ON c.relnamespace = ns.oid AND c.relname = substr(wanted.full_name, strpos(wanted.full_name, '.') + 1)
