@@ -6,8 +6,8 @@
  * from a service) goes into the arguments.
  */
 import type { SqlClient } from "@effect/sql"
-import type { Effect, Schema } from "effect"
-import type { RecordId } from "./Ids.ts"
+import { type Effect, Schema } from "effect"
+import { ActionName, ActionVersion, type RecordId } from "./Ids.ts"
 import type { Principal } from "./Principal.ts"
 
 /** What an action may know besides its arguments. The same on every replica that executes the record. */
@@ -63,7 +63,8 @@ export type AnyOperation = Operation<unknown, unknown>
 /**
  * Defines an action.
  *
- * @param name unique in the application, such as `todo.add`; it is stored in records, so it never changes
+ * @param name unique in the application, such as `todo.add`; it is stored in records, so it never changes. 1 to 200
+ *   characters without control characters; the wire refuses others, so this throws
  * @param options.version raise it when the meaning of stored records would change; 1 unless given
  * @param options.args Schema of the arguments; they are encoded to JSON in the record
  * @param options.run the business logic. A failure of any kind undoes everything that it wrote. Results are read whole:
@@ -77,7 +78,19 @@ export const make = <Args, Encoded, Result, E>(
     readonly run: (input: ActionInput<Args>) => Effect.Effect<Result, E, SqlClient.SqlClient>
   }
 ): Action<Args, Encoded, Result, E> => {
-  const definition: AnyAction = { name, version: options.version ?? 1, args: options.args, run: options.run }
+  const version = options.version ?? 1
+  if (!isName(name))
+    throw new Error(
+      `Action.make: the name ${JSON.stringify(name)} cannot travel in a record. Use 1 to 200 characters, none of them a control character (such as a line break) or a lone surrogate.`
+    )
+  if (!isVersion(version))
+    throw new Error(
+      `Action.make: the version ${version} of ${name} cannot travel in a record. Use a whole number from 1 to 2147483647.`
+    )
+  const definition: AnyAction = { name, version, args: options.args, run: options.run }
   const build = (args: Args): Operation<Result, E> => ({ action: definition, args })
   return Object.assign(build, { actionName: name, definition }) as unknown as Action<Args, Encoded, Result, E>
 }
+
+const isName = Schema.is(ActionName)
+const isVersion = Schema.is(ActionVersion)

@@ -27,6 +27,12 @@ export type TableName = typeof TableName.Type
 export const RowKey = Schema.String.pipe(Schema.brand("RowKey"))
 export type RowKey = typeof RowKey.Type
 
+/** Name of an action: 1 to 200 characters, without control characters and lone surrogates, which Postgres cannot all hold. */
+export const ActionName = Schema.String.pipe(Schema.pattern(/^[^\p{Cc}\p{Cs}]{1,200}$/u))
+
+/** Version of an action; Postgres' `integer` holds it. */
+export const ActionVersion = Schema.Int.pipe(Schema.between(1, 2 ** 31 - 1))
+
 /** Where new UUIDs come from: the platform's generator, unless a simulation provides its own. */
 export class Uuids extends Context.Reference<Uuids>()("@synchrotron/sync-core/Uuids", {
   defaultValue: (): { readonly next: Effect.Effect<string> } => ({

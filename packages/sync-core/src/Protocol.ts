@@ -27,7 +27,7 @@
  */
 import { Schema } from "effect"
 import { Hlc } from "./Hlc.ts"
-import { Audience, ClientId, RecordId, RowKey, Seq, TableName } from "./Ids.ts"
+import { ActionName, ActionVersion, Audience, ClientId, RecordId, RowKey, Seq, TableName } from "./Ids.ts"
 
 export const protocolVersion = 1
 
@@ -64,9 +64,8 @@ export type Patch = typeof Patch.Type
 
 export const PendingRecord = Schema.Struct({
   id: RecordId,
-  // Nothing that Postgres cannot hold: control characters, lone surrogates, or a version beyond its integer.
-  name: Schema.String.pipe(Schema.pattern(/^[^\p{Cc}\p{Cs}]{1,200}$/u)),
-  version: Schema.Int.pipe(Schema.between(1, 2 ** 31 - 1)),
+  name: ActionName,
+  version: ActionVersion,
   args: Schema.Unknown,
   hlc: Hlc,
   /** Digest of the client's own patches; null when the record had no effect there. */
