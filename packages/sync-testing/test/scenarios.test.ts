@@ -11,7 +11,7 @@ const cases = [
   {
     scenario: bookings,
     name: bookings.name,
-    verdicts: ["applied", "changed", "failed", "denied"]
+    verdicts: ["applied", "changed", "failed", "denied", "constraint"]
   }
 ]
 
