@@ -829,6 +829,27 @@ describe("I9: bounds reports", () => {
     expect(twice.broken).toEqual(["I9"])
   })
 
+  it("nothing where an audience without a cursor is called as what every object has", async () => {
+    const { broken, messages } = await wiretap(["u1"], (s) =>
+      Effect.gen(function* () {
+        const request = { ...(yield* requestOf(s)), cursors: {} }
+        const answer = yield* exchange(s.world.authority, s.clients[0]!.principal, request)
+        // As if the rows of list A were in it.
+        yield* s.world.server.unsafe(
+          "INSERT INTO synchrotron.row_versions SELECT tbl, key, 'constructor', seq, gone FROM synchrotron.row_versions WHERE audience = 'list:A'"
+        )
+        const audiences = ["constructor"] as unknown as Response["audiences"]
+        yield* s.hooks.served(exchangeOf(s, request), {
+          ...answer,
+          audiences,
+          tables: answer.tables.filter(({ table }) => table === "public.counters")
+        })
+        yield* s.world.server.unsafe("DELETE FROM synchrotron.row_versions WHERE audience = 'constructor'")
+      })
+    )
+    expect(broken, messages).not.toContain("I9")
+  })
+
   it("later records that nobody asked for", async () => {
     const { broken } = await wiretap(["u1"], (s) =>
       Effect.gen(function* () {

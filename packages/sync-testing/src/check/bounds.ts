@@ -98,7 +98,10 @@ export const bounds: Checker = {
              JOIN synchrotron.row_versions AS v ON v.audience = c.audience AND v.seq > c.seq`,
             [
               JSON.stringify(
-                response.audiences.map((audience) => ({ audience, seq: request.cursors[audience] ?? 0 }))
+                response.audiences.map((audience) => ({
+                  audience,
+                  seq: request.cursors[audience] ?? 0
+                }))
               )
             ]
           )
