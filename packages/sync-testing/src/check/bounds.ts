@@ -100,7 +100,7 @@ export const bounds: Checker = {
               JSON.stringify(
                 response.audiences.map((audience) => ({
                   audience,
-                  seq: request.cursors[audience] ?? 0
+                  seq: Object.hasOwn(request.cursors, audience) ? request.cursors[audience] : 0
                 }))
               )
             ]
