@@ -7,12 +7,16 @@ import type { Report } from "./Report.ts"
 import { openArena } from "./run/Arena.ts"
 import { defineScenario, type Scenario } from "./Scenario.ts"
 
-export interface SimulateOptions {
+/** What users do, and with what. */
+export interface Simulated {
   /** What to simulate; or `app` and `workload` instead. */
   readonly scenario?: Scenario
   readonly app?: SyncApp.SyncApp
   /** What users do with `app`: a scenario without its app. */
   readonly workload?: Omit<Scenario, "name" | "app">
+}
+
+export interface SimulateOptions extends Simulated {
   /** Devices; 4 unless given. They are dealt to the users in turn. */
   readonly clients?: number
   /** Operations in all; 40 unless given. */
@@ -53,9 +57,9 @@ export const simulate = async (options: SimulateOptions): Promise<Report> => {
   }
 }
 
-const scenarioOf = ({ app, scenario, workload }: SimulateOptions): Scenario => {
+export const scenarioOf = ({ app, scenario, workload }: Simulated): Scenario => {
   if (scenario !== undefined) return scenario
   if (app === undefined || workload === undefined)
-    throw new Error("simulate needs a scenario, or an app and a workload.")
+    throw new Error("A simulation needs a scenario, or an app and a workload.")
   return defineScenario({ ...workload, app })
 }
