@@ -29,6 +29,7 @@ const insert = (values: string) => `INSERT INTO $t VALUES ${values}`
 
 /** Two rows of one value: with a UNIQUE that is checked at once, with one that is checked late, and so on. */
 const clash = { early: insert("('a', 1)"), external: insert("('b', 1)"), rows: "b", conflict: true }
+const sameKey = { early: insert("('a', 1)"), external: insert("('a', 2)"), rows: "a", conflict: true }
 const overlap = { early: insert("('a', '[1,5)')"), external: insert("('b', '[4,9)')") }
 
 const cases: ReadonlyArray<Case> = [
@@ -98,19 +99,35 @@ const cases: ReadonlyArray<Case> = [
     external: insert("('c', 'r', 2), ('d', 'r', NULL), ('e', 's', 1)"),
     rows: "abcde"
   },
-  {
-    name: "PRIMARY KEY: a row that is inserted by its patch takes the place of another",
-    table: "id text PRIMARY KEY, seat integer",
-    early: insert("('a', 1)"),
-    external: insert("('a', 2)"),
-    rows: "a"
-  },
+  { name: "PRIMARY KEY", table: "id text PRIMARY KEY, seat integer", ...sameKey },
   {
     name: "PRIMARY KEY DEFERRABLE: as without DEFERRABLE",
     table: "id text PRIMARY KEY DEFERRABLE, seat integer",
+    ...sameKey
+  },
+  {
+    name: "PRIMARY KEY of two columns, a key that an UPDATE from outside gives",
+    table: "id text, room text, seat integer, PRIMARY KEY (room, id)",
+    before: insert("('b', 'r', 2)"),
+    early: insert("('a', 'r', 1)"),
+    external: "UPDATE $t SET id = 'a'",
+    rows: "a",
+    conflict: true
+  },
+  {
+    name: "PRIMARY KEY, the same row twice",
+    table: "id text PRIMARY KEY, seat integer",
     early: insert("('a', 1)"),
-    external: insert("('a', 2)"),
+    external: `${insert("('a', 1)")}; UPDATE $t SET seat = 2`,
     rows: "a"
+  },
+  {
+    name: "PRIMARY KEY, a row that is replaced on the way",
+    table: "id text PRIMARY KEY, seat integer",
+    before: insert("('a', 1)"),
+    early: insert("('b', 5)"),
+    external: `DELETE FROM $t WHERE id = 'a'; ${insert("('a', 2)")}`,
+    rows: "ab"
   },
   {
     name: "PRIMARY KEY DEFERRABLE, keys that move up",
@@ -177,7 +194,7 @@ describe.each(kinds)("a write from outside behind a late arrival, on %s,", (kind
     it(`I2: ${name}`, () => {
       const { clients, run, world } = stageNow()
       const [a, b] = [clients.a!, clients.b!]
-      const on = (text: string) => text.replace("$t", tableOf(i))
+      const on = (text: string) => text.replaceAll("$t", tableOf(i))
       return Effect.gen(function* () {
         if (before !== undefined) yield* world.server.unsafe(on(before))
         yield* syncAll([a, b])

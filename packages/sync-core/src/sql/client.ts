@@ -61,6 +61,10 @@ BEGIN
   );
 END $$;
 
+-- The authority's result is final: its row takes the place of one that a pending record has put. And what looks like an
+-- insert here may be an update of a row that its user did not see before.
+CREATE OR REPLACE FUNCTION synchrotron.key_taken(tbl text) RETURNS void LANGUAGE sql AS $$ $$;
+
 -- A client holds the rows that its user sees, and references may lead out of them.
 CREATE OR REPLACE FUNCTION synchrotron.check_references(record uuid) RETURNS void LANGUAGE sql AS $$ $$;
 

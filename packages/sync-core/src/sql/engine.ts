@@ -80,6 +80,14 @@ BEGIN
   RETURN cardinality(changed_keys);
 END $$;
 
+-- Fails as Postgres does when two rows have what a constraint gives to one.
+CREATE OR REPLACE FUNCTION synchrotron.raise_clash(tbl text, name text, state text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  RAISE EXCEPTION '% key value violates % constraint "%"', CASE state WHEN '23505' THEN 'duplicate' ELSE 'conflicting' END,
+    CASE state WHEN '23505' THEN 'unique' ELSE 'exclusion' END, name
+    USING ERRCODE = state, CONSTRAINT = name, SCHEMA = split_part(tbl, '.', 1), TABLE = substr(tbl, strpos(tbl, '.') + 1);
+END $$;
+
 -- Fails when rows that a record's patches have put break a late constraint (see inspect.ts), which no trigger has
 -- checked. Costs O(rows of the record) in tables that have such constraints, through their indexes. A client checks
 -- too: it holds some of the rows of which no two may clash.
@@ -96,17 +104,13 @@ BEGIN
     GROUP BY t.name
   LOOP
     EXECUTE touched.clashes_sql INTO name, state USING touched.keys;
-    IF name IS NOT NULL THEN
-      RAISE EXCEPTION '% key value violates % constraint "%"', CASE state WHEN '23505' THEN 'duplicate' ELSE 'conflicting' END,
-        CASE state WHEN '23505' THEN 'unique' ELSE 'exclusion' END, name
-        USING ERRCODE = state, CONSTRAINT = name, SCHEMA = split_part(touched.name, '.', 1),
-          TABLE = substr(touched.name, strpos(touched.name, '.') + 1);
-    END IF;
+    IF name IS NOT NULL THEN PERFORM synchrotron.raise_clash(touched.name, name, state); END IF;
   END LOOP;
 END $$;
 
 -- Does what a record did elsewhere, on the state that is here: an insert puts the row, a delete removes it, an update
--- sets the columns that it changed and leaves a row alone that is not there. Journals what it really changed.
+-- sets the columns that it changed and leaves a row alone that is not there. Journals what it really changed. What an
+-- insert does where another row has its key is the side's to say (key_taken).
 CREATE OR REPLACE FUNCTION synchrotron.apply_patches(record uuid, patches jsonb) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   p record;
@@ -124,6 +128,7 @@ BEGIN
       FROM jsonb_each(p.after) AS c WHERE c.value IS DISTINCT FROM p.before -> c.key;
     END IF;
     CONTINUE WHEN target IS NOT DISTINCT FROM present;
+    IF p.before IS NULL AND present IS NOT NULL THEN PERFORM synchrotron.key_taken(p."table"); END IF;
     PERFORM synchrotron.put_rows(p."table", ARRAY[p.key], ARRAY[target]);
     INSERT INTO synchrotron.patches (record_id, tbl, key, before, after)
     VALUES (record, p."table", p.key, present, target);

@@ -130,6 +130,14 @@ BEGIN
   RETURN this_seq;
 END $$;
 
+-- A record's insert finds another row under its key. Both were done, and a table has room for one: it fails as an INSERT.
+CREATE OR REPLACE FUNCTION synchrotron.key_taken(tbl text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM synchrotron.raise_clash(tbl, c.conname, CASE WHEN c.conexclop IS NULL THEN '23505' ELSE '23P01' END)
+  FROM pg_constraint AS c JOIN pg_class AS r ON r.oid = c.conrelid JOIN pg_namespace AS n ON n.oid = r.relnamespace
+  WHERE c.contype = 'p' AND n.nspname || '.' || r.relname = tbl;
+END $$;
+
 -- Fails when what a record's patches have put or taken breaks a foreign key, which no trigger has checked. Costs one
 -- statement for each foreign key of the tables concerned.
 CREATE OR REPLACE FUNCTION synchrotron.check_references(record uuid) RETURNS void LANGUAGE plpgsql AS $$
