@@ -1,6 +1,6 @@
 /** Constraints that Postgres checks late, by triggers that do not fire for rows that the engine puts. */
 import { Action, SyncApp, SyncTable } from "@synchrotron/sync-core"
-import { Effect, Schema } from "effect"
+import { Effect, Exit, Schema } from "effect"
 import { describe, expect, it } from "vitest"
 import { expectConverged, kinds, stageOf, syncAll } from "./harness.ts"
 import { exchange } from "./world.ts"
@@ -219,4 +219,26 @@ describe.each(kinds)("a write from outside behind a late arrival, on %s,", (kind
       }).pipe(run)
     })
   }
+
+  it("I4: an engine whose own statement does not work refuses nobody's record", () => {
+    const { clients, run, world } = stageNow()
+    const a = clients.a!
+    const ids = Effect.map(
+      world.server.unsafe<{ id: string }>("SELECT id FROM case_0 WHERE seat > 50 ORDER BY id"),
+      (rows) => rows.map((row) => row.id)
+    )
+    return Effect.gen(function* () {
+      yield* a.sync
+      const refused = yield* a.replica.rejected
+      yield* Effect.delay(a.replica.execute(write({ text: "INSERT INTO case_0 VALUES ('early', 51)" })), 2)
+      yield* Effect.delay(world.server.unsafe("INSERT INTO case_0 VALUES ('outside', 52)"), 2)
+      yield* world.server.unsafe("ALTER FUNCTION synchrotron.check_clashes(uuid) RENAME TO away")
+      expect(Exit.isFailure(yield* Effect.exit(a.sync))).toBe(true)
+      expect(yield* ids).toEqual(["outside"])
+      yield* world.server.unsafe("ALTER FUNCTION synchrotron.away(uuid) RENAME TO check_clashes")
+      yield* a.sync
+      expect(yield* a.replica.rejected).toEqual(refused)
+      expect(yield* ids).toEqual(["early", "outside"])
+    }).pipe(run)
+  })
 })

@@ -14,7 +14,7 @@ import {
   type RecordId,
   SyncApp
 } from "@synchrotron/sync-core"
-import { Clock, Effect, Either, Exit, Schema } from "effect"
+import { Cause, Clock, Effect, Either, Exit, Option, Schema } from "effect"
 import { isAfter, place } from "./place.ts"
 import { rejectionOf } from "./rejection.ts"
 import { realmLock } from "./schema.ts"
@@ -271,6 +271,16 @@ const undonePatches = (sql: SqlClient.SqlClient, ids: ReadonlyArray<RecordId>) =
     (rows) => new Map(rows.map((row) => [row.record_id, row.patches]))
   )
 
+/**
+ * Patches fail by what rows hold. When a statement of the engine itself does not work (class 42), or finds nothing where
+ * it must (P0002), no record is to blame: the whole request fails, and loses nothing.
+ */
+const expectSound = (exit: Exit.Exit<unknown, unknown>): Effect.Effect<void> => {
+  if (Exit.isSuccess(exit)) return Effect.void
+  const state = Execution.sqlState(Option.getOrUndefined(Cause.failureOption(exit.cause)))
+  return /^(42|P0002)/.test(state ?? "") ? Effect.die(Cause.squash(exit.cause)) : Effect.void
+}
+
 /** How many records of one commit are each found guilty of a conflict before all suspects are refused at once. */
 const conflictsMax = 16
 
@@ -293,6 +303,8 @@ const execute = (
         const order = [...crossed, ...admitted].sort((a, b) => Hlc.compare(a.hlc, b.hlc))
         if (guarded) yield* sql.unsafe("SAVEPOINT synchrotron_attempt")
         const exits = yield* Execution.sequence(sql, order, setup.mode)
+        for (const [i, record] of order.entries())
+          if (record.run._tag === "patches") yield* expectSound(exits[i]!)
         const broken = order.find((record, i) => record.external && Exit.isFailure(exits[i]!))
         const suspects = broken === undefined ? [] : admitted.filter((record) => record.hlc < broken.hlc)
         return { order, exits, suspects }
