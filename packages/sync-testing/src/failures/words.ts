@@ -29,9 +29,28 @@ export const foundOf = (seed: number, check: string, found: Found, asItIs: boole
       : [
           `Seed ${seed}, shrunk to ${size} in ${count(found.tried, "run")}:`,
           scriptOf(found.script),
+          ...actsOf(found.report),
           failuresOf(seed, found.report.failures)
         ])
   ].join("\n")
+}
+
+const actsShownMax = 20
+
+/** What clients did in a run: the actions that a script has no names for. */
+const actsOf = ({ trace }: Report): ReadonlyArray<string> => {
+  const acts = trace.flatMap((event) =>
+    event.kind === "executed"
+      ? [`  ${Duration.exact(event.at)}  ${event.record} is ${event.action} ${event.args}`]
+      : []
+  )
+  return acts.length === 0
+    ? []
+    : [
+        "In it the clients did:",
+        ...acts.slice(0, actsShownMax),
+        ...(acts.length > actsShownMax ? [`  and ${acts.length - actsShownMax} more`] : [])
+      ]
 }
 
 const failuresShownMax = 5
