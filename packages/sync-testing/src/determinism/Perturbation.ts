@@ -110,7 +110,7 @@ export const perturbations: Readonly<Record<PerturbationName, Perturbation>> = {
   replica: {
     when: "on another database with the same rows",
     advice:
-      "Something is only of this database: a role's or the database's name (current_user), a number of Postgres' own (ctid, oid, xmin), a table that is not synced. Use ctx.principal for the user, and synced tables and arguments for the rest.",
+      "Something is only of this database: a role's or the database's name (current_user), a number of Postgres' own (ctid, oid, xmin). Use ctx.principal for the user, and what is in the rows or the arguments for the rest.",
     trials: []
   },
   postgres: {
