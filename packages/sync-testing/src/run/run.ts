@@ -215,7 +215,9 @@ export const run = async (
     const delay = () => {
       const slow = !healed && fate.chance(network.slow)
       if (slow) fault("latency")
-      return 1 + fate.int(slow ? 60_000 : network.latencyMsMax)
+      if (slow) return 1 + fate.int(60_000)
+      // Some ways are quick, so that a later request overtakes an earlier one.
+      return 1 + fate.int(fate.chance(0.5) ? network.latencyMsMax : network.latencyMsMax / 32)
     }
     const deliver = (again: boolean) => async () => {
       const alive = servers.filter((server) => server.up)
@@ -468,12 +470,14 @@ export const run = async (
     for (const one of [...servers, ...clients]) one.heal()
     for (const one of [...servers, ...clients]) await revive(one)
     await runUntil(time.now() + healingMs)
-    for (let round = 0; round < healingRounds; round++) {
+    for (let round = 0, calm = false; round < healingRounds && !calm; round++) {
+      const before = trace.length
       for (const one of clients) {
         one.poke()
         await quiet()
         await runUntil(time.now() + timeoutMs)
       }
+      calm = isCalm(trace.slice(before), clients.length)
     }
     await Effect.runPromise(hook("finished", (f) => f as unknown as Effect.Effect<void>))
     emit({ lane: "sim", kind: "converged" })
@@ -535,6 +539,15 @@ export const verdictOf = (verdict: Protocol.Verdict, label: (id: string) => stri
   outcome: verdict.outcome,
   ...("error" in verdict ? { why: `${verdict.error.class}: ${verdict.error.message}` } : {})
 })
+
+/** Whether every client has synced and none has learnt anything: nothing can change any more. */
+const isCalm = (events: ReadonlyArray<Event>, clients: number): boolean => {
+  const applied = events.filter((event) => event.kind === "applied")
+  return (
+    new Set(applied.map(({ lane }) => lane)).size === clients &&
+    applied.every(({ path, pending }) => path === "nothing" && pending === 0)
+  )
+}
 
 /** One statement for all of them: the names of those that do not hold. */
 const invariantsOf = ({ invariants = [] }: Scenario): string | null =>
