@@ -10,7 +10,9 @@ import type { Report } from "../Report.ts"
 import type { Scenario } from "../Scenario.ts"
 import type { Script } from "../Script.ts"
 import { serverApp } from "./apps.ts"
+import * as PostgresSlot from "./PostgresSlot.ts"
 import { run } from "./run.ts"
+import * as ServerSlot from "./ServerSlot.ts"
 import * as Slot from "./Slot.ts"
 
 export interface RunOptions {
@@ -26,7 +28,8 @@ export interface Arena {
 
 /** The databases of one run, all as they were after their set-up. */
 export interface Databases {
-  readonly server: Slot.Slot
+  readonly server: ServerSlot.ServerSlot
+  /** Always a PGlite: beside a Postgres it shows that records do the same on both. */
   readonly reference: Slot.Slot
   readonly clients: ReadonlyArray<Slot.Slot>
 }
@@ -41,13 +44,11 @@ export const openArena = async ({
   readonly scenario: Scenario
   readonly db: "pglite" | { readonly postgres: string }
 }): Promise<Arena> => {
-  if (db !== "pglite")
-    throw new Error("The simulator runs the authority on PGlite only, so far. Leave --db away.")
   const image = await Effect.runPromise(PgliteClient.prepareImage())
   const app = serverApp(scenario.app)
-  const provided = (sql: PgliteSqlClient) =>
+  const provided = (sql: SqlClient.SqlClient) =>
     Layer.mergeAll(Layer.succeed(SqlClient.SqlClient, sql), Reactivity.layer)
-  const installServer = (sql: PgliteSqlClient) =>
+  const installServer = (sql: SqlClient.SqlClient) =>
     Effect.runPromise(
       Effect.scoped(Layer.build(AuthorityLive.layer({ app, role }).pipe(Layer.provide(provided(sql)))))
     ).then(() => {})
@@ -56,7 +57,10 @@ export const openArena = async ({
       yield* Replica.make({ app, userId: "nobody" })
       yield* sql.unsafe("DELETE FROM synchrotron.replica")
     }).pipe(Effect.scoped, Effect.provide(provided(sql)), Effect.runPromise)
-  const server = await Slot.open(image, installServer)
+  const server =
+    db === "pglite"
+      ? ServerSlot.onPglite(await Slot.open(image, installServer))
+      : await PostgresSlot.open(db.postgres, role, installServer)
   const reference = await Slot.open(image, installServer)
   const clients: Array<Slot.Slot> = []
   return {
