@@ -15,6 +15,9 @@ import { run } from "./run.ts"
 import * as ServerSlot from "./ServerSlot.ts"
 import * as Slot from "./Slot.ts"
 
+/** Where the servers' database is; for Postgres the connection string of a user that may create databases. */
+export type Database = "pglite" | { readonly postgres: string }
+
 export interface RunOptions {
   readonly canary?: Canary | undefined
   readonly onProgress?: (progress: { readonly done: number; readonly total: number }) => void
@@ -42,7 +45,7 @@ export const openArena = async ({
   scenario
 }: {
   readonly scenario: Scenario
-  readonly db: "pglite" | { readonly postgres: string }
+  readonly db: Database
 }): Promise<Arena> => {
   const image = await Effect.runPromise(PgliteClient.prepareImage())
   const app = serverApp(scenario.app)

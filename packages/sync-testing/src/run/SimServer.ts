@@ -128,12 +128,22 @@ export class SimServer {
             })
             paused()
           })
+    const { clock } = this.options
+    /** Who waits before trying again lets others go on meanwhile. */
+    const yielding: Clock.Clock = {
+      ...clock,
+      sleep: (duration) =>
+        Effect.zipRight(
+          Effect.sync(() => paused()),
+          clock.sleep(duration)
+        )
+    }
     const finished = authority!
       .sync(principal, request)
       .pipe(
         Effect.locally(pausing, pause),
         Effect.withRandom(EffectRandom.make(`${this.name}`)),
-        Effect.withClock(this.options.clock),
+        Effect.withClock(yielding),
         Logger.withMinimumLogLevel(LogLevel.None),
         Effect.exit,
         Effect.runPromise
