@@ -1,5 +1,13 @@
 export { type Canary, canaries } from "./canaries.ts"
 export type { InvariantName, Verdict } from "./check/Checker.ts"
+export {
+  checkDeterminism,
+  type DeterminismOptions,
+  type DeterminismReport,
+  type Finding
+} from "./determinism/checkDeterminism.ts"
+export type { Difference } from "./determinism/Difference.ts"
+export { type PerturbationName, perturbationNames } from "./determinism/Perturbation.ts"
 export { type FaultName, faultNames, faultsOf } from "./Faults.ts"
 export { plan } from "./plan.ts"
 export type { Random } from "./Random.ts"

@@ -4,15 +4,19 @@ import { canaries } from "./canaries.ts"
 import { type FaultName, faultsOf } from "./Faults.ts"
 import { plan } from "./plan.ts"
 import type { Report } from "./Report.ts"
-import { openArena } from "./run/Arena.ts"
+import { type Database, openArena } from "./run/Arena.ts"
 import { defineScenario, type Scenario } from "./Scenario.ts"
 
-export interface SimulateOptions {
+/** What users do, and with what. */
+export interface Simulated {
   /** What to simulate; or `app` and `workload` instead. */
   readonly scenario?: Scenario
   readonly app?: SyncApp.SyncApp
   /** What users do with `app`: a scenario without its app. */
   readonly workload?: Omit<Scenario, "name" | "app">
+}
+
+export interface SimulateOptions extends Simulated {
   /** Devices; 4 unless given. They are dealt to the users in turn. */
   readonly clients?: number
   /** Operations in all; 40 unless given. */
@@ -23,6 +27,11 @@ export interface SimulateOptions {
   readonly faults?: "all" | "none" | Iterable<FaultName>
   /** Name of a planted bug. */
   readonly canary?: string
+  /**
+   * Where the authority runs: `pglite` unless given, or the connection string of a Postgres (15 or later) on which this
+   * user may create databases. A superuser's rights are given up.
+   */
+  readonly db?: Database
 }
 
 /**
@@ -39,7 +48,7 @@ export const simulate = async (options: SimulateOptions): Promise<Report> => {
     throw new Error(
       `There is no planted bug ${options.canary}. There are: ${canaries.map(({ name }) => name).join(", ")}.`
     )
-  const arena = await openArena({ scenario, db: "pglite" })
+  const arena = await openArena({ scenario, db: options.db ?? "pglite" })
   try {
     const script = plan(scenario, {
       seed: options.seed ?? 1,
@@ -53,9 +62,9 @@ export const simulate = async (options: SimulateOptions): Promise<Report> => {
   }
 }
 
-const scenarioOf = ({ app, scenario, workload }: SimulateOptions): Scenario => {
+export const scenarioOf = ({ app, scenario, workload }: Simulated): Scenario => {
   if (scenario !== undefined) return scenario
   if (app === undefined || workload === undefined)
-    throw new Error("simulate needs a scenario, or an app and a workload.")
+    throw new Error("A simulation needs a scenario, or an app and a workload.")
   return defineScenario({ ...workload, app })
 }

@@ -91,7 +91,8 @@ const netDigestsSql = `SELECT record_id, md5(string_agg(
     tbl || ' ' || key || ' ' || coalesce(before::text, '-') || ' ' || coalesce(after::text, '-'), E'\\n' ORDER BY tbl, key)) AS net
   FROM (${netSql}) AS changes GROUP BY record_id`
 
-const netOfSql = `SELECT tbl, key, before::text AS before, after::text AS after FROM (${netSql}) AS changes
+/** The net patches of the record $1. */
+export const netOfSql = `SELECT tbl, key, before::text AS before, after::text AS after FROM (${netSql}) AS changes
   WHERE record_id = $1 ORDER BY tbl, key`
 
 const logSql = `SELECT r.id, r.hlc, r.client_id, r.user_id, r.claims, r.name, r.version, r.args, d.net
@@ -205,13 +206,14 @@ const note = (
     failures.set(record.id, { denied, message: messageOf(failure ?? Cause.squash(exit.cause)) })
   })
 
-const messageOf = (error: unknown): string => {
+/** The database's own words, where it has some. */
+export const messageOf = (error: unknown): string => {
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error
   return cause instanceof Error && cause.message !== "" ? cause.message : String(cause)
 }
 
 /** How records are executed there, from its catalog. A role that row-level security does not bind would verify nothing. */
-const modeOf = ({ role, sql }: Reference): Effect.Effect<Execution.Mode> =>
+export const modeOf = ({ role, sql }: Reference): Effect.Effect<Execution.Mode> =>
   Effect.gen(function* () {
     const [found] = yield* readOf(sql)<{
       free: boolean | null

@@ -295,7 +295,7 @@ class Done<A> {
 }
 
 /** Runs it in a transaction that is rolled back whatever happens. */
-const rolledBack = <A>(sql: Sql, effect: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A> =>
+export const rolledBack = <A>(sql: Sql, effect: Effect.Effect<A, SqlError.SqlError>): Effect.Effect<A> =>
   sql
     .withTransaction(Effect.flatMap(effect, (value) => Effect.fail(new Done(value))))
     .pipe(Effect.catchAll((end) => (end instanceof Done ? Effect.succeed(end.value as A) : Effect.die(end))))

@@ -1,4 +1,5 @@
 /** One PGlite that serves many runs: processes come and go on it, crash at a message, and leave what they committed. */
+import type { SqlClient } from "@effect/sql"
 import { PGlite, type PGliteInterface } from "@electric-sql/pglite"
 import { PgliteClient, type PgliteSqlClient } from "@synchrotron/sql-pglite"
 import { Execution, identifier, literal } from "@synchrotron/sync-core"
@@ -117,7 +118,7 @@ const attach = (db: PGlite, watch: Watch): Attachment => {
 const fixed = new Set(["synchrotron.tables", "synchrotron.installed", "synchrotron.migrations"])
 
 /** SQL that makes all tables be what they are now. */
-const snapshot = async (sql: PgliteSqlClient): Promise<string> => {
+export const snapshot = async (sql: SqlClient.SqlClient): Promise<string> => {
   const run = <Row extends object>(text: string) => Effect.runPromise(sql.unsafe<Row>(text))
   const tables = (
     await run<{ schema: string; name: string; columns: ReadonlyArray<string> }>(

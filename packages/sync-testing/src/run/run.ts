@@ -1,6 +1,6 @@
 /** Runs a script: steps and messages in virtual time, first with faults, then healed until all have converged. */
 import { type Protocol, Protocol as Wire } from "@synchrotron/sync-core"
-import { Effect, Schema } from "effect"
+import { Cause, Effect, Schema } from "effect"
 import { atomicity } from "../check/atomicity.ts"
 import { authorization } from "../check/authorization.ts"
 import { bounds } from "../check/bounds.ts"
@@ -32,7 +32,7 @@ import { serverApp } from "./apps.ts"
 import { forge } from "./forgeries.ts"
 import { SimClient } from "./SimClient.ts"
 import { SimServer } from "./SimServer.ts"
-import { make as makeTime, quiet } from "./VirtualTime.ts"
+import { make as makeTime, quiet as untilQuiet } from "./VirtualTime.ts"
 
 const checkers: ReadonlyArray<Checker> = [
   convergence,
@@ -91,6 +91,7 @@ export const run = async (
     labels.set(id, made)
     return made
   }
+  const quiet = () => untilQuiet(databases.server.underWay)
   const app = serverApp(scenario.app)
   const serverView = makeServerView(databases.server.probe, app, role)
 
@@ -135,16 +136,14 @@ export const run = async (
   // ---- servers and clients -----------------------------------------------------------------------------------
 
   let committedAt = ""
-  const onServerIdle = () => {
-    const xmax = Effect.runSync(
-      serverView.read<{ x: string }>("SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS x")
-    )[0]!.x
-    if (xmax === committedAt) return
-    committedAt = xmax
+  const onServerIdle = Effect.gen(function* () {
+    const version = yield* databases.server.version
+    if (version === committedAt) return
+    committedAt = version
     if (hooks.length === 0) return
-    Effect.runSync(hook("serverCommitted", (f) => f()))
-    Effect.runSync(checkInvariants("the server", serverView.read))
-  }
+    yield* hook("serverCommitted", (f) => f())
+    yield* checkInvariants("the server", serverView.read)
+  })
   const servers = script.serverSkewsMs.map(
     (skewMs, index) =>
       new SimServer({
@@ -306,8 +305,10 @@ export const run = async (
         )
       )
       .pipe(
-        Effect.match({ onFailure: (error) => String(error.cause ?? error), onSuccess: () => null }),
-        Effect.tap(() => Effect.sync(onServerIdle)),
+        // A COMMIT that fails is a defect.
+        Effect.sandbox,
+        Effect.match({ onFailure: (cause) => String(causeOf(Cause.squash(cause))), onSuccess: () => null }),
+        Effect.tap(() => onServerIdle),
         Effect.runPromise
       )
 
@@ -443,7 +444,7 @@ export const run = async (
     }
     for (let i = 0; i < script.devices.length; i++) clients.push(client(i))
     Object.assign(world, { clients: clients.map((c) => c.view) })
-    onServerIdle()
+    await Effect.runPromise(onServerIdle)
     for (const checker of checkers) {
       hooks.push(
         checker.hooks(world, {
@@ -525,6 +526,9 @@ export const run = async (
     script
   }
 }
+
+/** What Postgres said. */
+const causeOf = (error: unknown) => (error instanceof Error && error.cause ? error.cause : error)
 
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never
 export type Emit = (event: DistributiveOmit<Event, "at">) => void
