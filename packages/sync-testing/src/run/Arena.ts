@@ -14,6 +14,7 @@ import * as PostgresSlot from "./PostgresSlot.ts"
 import { run } from "./run.ts"
 import * as ServerSlot from "./ServerSlot.ts"
 import * as Slot from "./Slot.ts"
+import { share } from "./shared.ts"
 
 /** Where the servers' database is; for Postgres the connection string of a user that may create databases. */
 export type Database = "pglite" | { readonly postgres: string }
@@ -34,8 +35,11 @@ export interface Databases {
   readonly server: ServerSlot.ServerSlot
   /** Always a PGlite: beside a Postgres it shows that records do the same on both. */
   readonly reference: Slot.Slot
-  readonly clients: ReadonlyArray<Slot.Slot>
+  readonly clients: ReadonlyArray<Slot.Database>
 }
+
+/** PGlites for clients: at about 50 MB each they are what a run of many clients costs. */
+const clientSlotsMax = 24
 
 export const role = "synchrotron_user"
 
@@ -68,10 +72,20 @@ export const openArena = async ({
   const clients: Array<Slot.Slot> = []
   return {
     run: async (script, options = {}) => {
-      while (clients.length < script.devices.length) clients.push(await Slot.open(image, installClient))
-      const used = clients.slice(0, script.devices.length)
+      const count = script.devices.length
+      while (clients.length < Math.min(count, clientSlotsMax))
+        clients.push(await Slot.open(image, installClient))
+      const used = clients.slice(0, count)
       for (const slot of [server, reference, ...used]) await slot.reset()
-      return run(scenario, script, { server, reference, clients: used }, options)
+      // Each device has a slot of its own, or its turns on one.
+      const pages = used.map((slot, index) =>
+        count <= used.length ? [slot] : share(slot, Math.ceil((count - index) / used.length))
+      )
+      const devices = Array.from(
+        { length: count },
+        (_, index) => pages[index % used.length]![Math.floor(index / used.length)]!
+      )
+      return run(scenario, script, { server, reference, clients: devices }, options)
     },
     close: async () => {
       for (const slot of [server, reference, ...clients]) await slot.close()

@@ -15,7 +15,7 @@ import { Effect, Exit, Scope } from "effect"
 import pg from "pg"
 import * as PostgresDatabase from "./PostgresDatabase.ts"
 import type { Attachment, ServerSlot, Watch } from "./ServerSlot.ts"
-import { snapshot } from "./Slot.ts"
+import * as Storage from "./Storage.ts"
 
 /**
  * Makes a database on a Postgres, lets `install` prepare it, and remembers that state.
@@ -40,14 +40,14 @@ export const open = async (
     const probe = await Effect.runPromise(Scope.extend(observer.connect, scope))
     await install(probe)
     await Effect.runPromise(probe.unsafe(withoutVacuum))
-    const blank = await snapshot(probe)
+    const storage = await Effect.runPromise(Storage.make(probe))
     return {
       probe,
       attach: (watch) => new Process(shared, watch),
       version: Effect.sync(() => String(shared.commits)),
       underWay: shared.underWay.end,
       reset: async () => {
-        await Effect.runPromise(probe.unsafe(blank))
+        await Effect.runPromise(storage.load())
       },
       close
     }

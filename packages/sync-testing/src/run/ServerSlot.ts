@@ -37,7 +37,7 @@ export interface Attachment {
 export const onPglite = (slot: Slot.Slot): ServerSlot => ({
   probe: slot.probe,
   attach: ({ onCrash, onIdle }) => {
-    const attachment = slot.attach({ onIdle: () => Effect.runSync(onIdle), onCrash })
+    const attachment = slot.attach({ onIdle: () => Effect.runSync(onIdle), onCrash, onTurnOver: () => {} })
     return {
       connect: PgliteClient.make({ pglite: attachment.pglite }).pipe(Effect.provide(Reactivity.layer)),
       crashAfter: attachment.crashAfter,

@@ -23,7 +23,7 @@ import type { Scenario } from "../Scenario.ts"
 import type { Device } from "../Script.ts"
 import { deviceApp, novelty, throwing } from "./apps.ts"
 import { type Answer, type Emit, type Hook, verdictOf } from "./run.ts"
-import type { Attachment, Slot } from "./Slot.ts"
+import type { Attachment, Database } from "./Slot.ts"
 import { tamper } from "./tamper.ts"
 import type { VirtualTime } from "./VirtualTime.ts"
 
@@ -31,7 +31,7 @@ interface Options {
   readonly index: number
   readonly device: Device
   readonly scenario: Scenario
-  readonly slot: Slot
+  readonly slot: Database
   readonly time: VirtualTime
   readonly seed: number
   readonly tickMs: number
@@ -97,7 +97,9 @@ export class SimClient {
 
   async start(): Promise<void> {
     const { canary, seed, slot } = this.options
+    let forget = () => {}
     const attachment = slot.attach({
+      onTurnOver: () => forget(),
       onIdle: () => this.committed(),
       onCrash: (message) => {
         this.crashed = true
@@ -113,6 +115,7 @@ export class SimClient {
     const booted = await Effect.gen(function* () {
       const local = yield* Layer.build(PgliteClient.layer({ pglite: attachment.pglite }))
       const sql = tamper(Context.get(local, PgliteClient) as PgliteSqlClient, canary)
+      forget = () => Effect.runSync(Effect.ignore(sql.unsafe("DEALLOCATE ALL")))
       return yield* Effect.gen(function* () {
         const replica = yield* Replica.make({
           app: self.app,

@@ -468,7 +468,10 @@ export const run = async (
     }
     healed = true
     emit({ lane: "sim", kind: "healed" })
-    for (const one of [...servers, ...clients]) one.heal()
+    for (const one of [...servers, ...clients]) {
+      one.heal()
+      await quiet()
+    }
     for (const one of [...servers, ...clients]) await revive(one)
     await runUntil(time.now() + healingMs)
     for (let round = 0, calm = false; round < healingRounds && !calm; round++) {
