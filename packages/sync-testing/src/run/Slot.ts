@@ -39,7 +39,7 @@ export interface Attachment {
 }
 
 /** The stack as PgliteClient has it, and little memory, for there are many of them. */
-const startParams = [...PGlite.defaultStartParams, "-c", "max_stack_depth=128kB"]
+const startParams = [...PGlite.defaultStartParams, "-c", "max_stack_depth=128kB", "-c", "shared_buffers=2MB"]
 
 /**
  * Boots an instance, lets `install` prepare it, and remembers that state.
