@@ -43,7 +43,7 @@ export interface Incoming<L extends Ordered> {
   readonly judged: ReadonlySet<RecordId>
   /** Tables of the net rows. */
   readonly tables: ReadonlySet<string>
-  /** Whether an audience was lost, so that its rows must go. */
+  /** Whether rows must go without being named: those of an audience that was lost, or all that do not come again. */
   readonly purges: boolean
   /** Confirmed records that may be crossed, in canonical order. */
   readonly later: ReadonlyArray<L>

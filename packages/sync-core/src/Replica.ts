@@ -162,10 +162,7 @@ export const make = (
           side: "client",
           sideSql: clientSql,
           // Images name the columns of their time, so the overlay is taken off before columns change.
-          beforeMigrations: Effect.zipRight(
-            settle([], []),
-            sql.unsafe("DELETE FROM synchrotron.patches;DELETE FROM synchrotron.later_patches")
-          )
+          beforeMigrations: Effect.zipRight(settle([], []), sql.unsafe(forgetOverlay))
         })
         yield* sql.unsafe(
           `INSERT INTO synchrotron.replica (client_id, app, user_id) VALUES ('${yield* uuids.next}', ${literal(app.name)}, ${literal(options.userId)}) ON CONFLICT DO NOTHING`
@@ -398,9 +395,12 @@ export const make = (
             const pending = yield* pendingRows
             const pendingIds = new Set(pending.map((record) => record.id))
             const verdicts = response.verdicts.filter((verdict) => pendingIds.has(verdict.id))
-            const lost = Object.keys(held).filter(
-              (audience) => !(response.audiences as ReadonlyArray<string>).includes(audience)
+            const audiences = Object.keys(held)
+            const kept = audiences.filter((audience) =>
+              (response.audiences as ReadonlyArray<string>).includes(audience)
             )
+            // Without cursors all rows come again, as after a migration: what is here and does not come is gone.
+            const purges = kept.length < audiences.length || (audiences.length === 0 && seq > 0)
             const rows = response.tables.flatMap(({ table, rows }) =>
               rows.map(([key, image]) => ({ tbl: table, key, image }))
             )
@@ -412,7 +412,7 @@ export const make = (
               {
                 judged: new Set(verdicts.map((verdict) => verdict.id)),
                 tables: new Set(response.tables.map((t) => t.table as string)),
-                purges: lost.length > 0,
+                purges,
                 later: response.later
               },
               { fast: options.fastPaths ?? true }
@@ -448,15 +448,15 @@ export const make = (
                         after: p.after
                       }))
                     )
-              if (lost.length === 0) note(yield* settle(rows, later))
-              else {
-                // The rows that go are those of the confirmed state, so that state has to stand first.
-                note(yield* settle(rows, []))
-                yield* sql.unsafe("DELETE FROM synchrotron.patches;DELETE FROM synchrotron.later_patches")
-                note(yield* sql.unsafe<{ tbl: string; changed: number }>(purgeSql, [lost]))
-                if (later.length > 0) note(yield* settle([], later))
+              if (purges) {
+                // The rows that go are those of the confirmed state, so that state has to stand first. They go before
+                // others come, which may have a value of theirs that only one row can have.
+                note(yield* settle([], []))
+                yield* sql.unsafe(forgetOverlay)
+                note(yield* sql.unsafe<{ tbl: string; changed: number }>(purgeSql, [kept]))
               }
-              yield* sql.unsafe("DELETE FROM synchrotron.patches;DELETE FROM synchrotron.later_patches")
+              note(yield* settle(rows, later))
+              yield* sql.unsafe(forgetOverlay)
               if (later.length > 0) yield* sql.unsafe(keepLaterSql, [JSON.stringify(later)])
               if (plan.path === "rows") used = new Set()
               else {
@@ -616,6 +616,9 @@ export const make = (
       )
     }
   })
+
+// The tables are the confirmed state then.
+const forgetOverlay = "DELETE FROM synchrotron.patches;DELETE FROM synchrotron.later_patches"
 
 const sameCursors = (a: SyncRequest["cursors"], b: SyncRequest["cursors"]): boolean => {
   const keys = Object.keys(a) as Array<keyof typeof a>

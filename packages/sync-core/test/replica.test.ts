@@ -672,8 +672,48 @@ describe.each(kinds)("a replica on %s", (kind) => {
           ])
           const again = yield* migrated.request
           expect(again.cursors).toEqual({})
-          yield* migrated.receive(again, answer(again, { seq: 4 as Seq, verdicts: rejectAll(again) }))
+          yield* migrated.receive(
+            again,
+            answer(again, {
+              seq: 4 as Seq,
+              verdicts: rejectAll(again),
+              tables: [rowsOf("accounts", { a: { id: "a", n: "1000" } })]
+            })
+          )
           expect(yield* sql`SELECT id, n FROM accounts`).toEqual([{ id: "a", n: 1000 }])
+        })
+      ))
+
+    it("I1: after a migration all rows are fetched again, and what did not come is gone", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh()
+          const request = yield* replica.request
+          yield* replica.receive(
+            request,
+            answer(request, {
+              seq: 3 as Seq,
+              tables: [rowsOf("accounts", { a: { id: "a", n: "1" }, b: { id: "b", n: "2" } })]
+            })
+          )
+          yield* replica.execute(add({ id: "b", n: 10 }))
+          const newer = bank({
+            migrations: [migration, { id: "002", sql: "CREATE UNIQUE INDEX ON accounts (n)" }]
+          })
+          const migrated = yield* open({ app: newer })
+          // Until then they show.
+          expect(yield* accounts).toEqual(["(a,1)", "(b,12)"])
+          const again = yield* migrated.request
+          // Meanwhile the server has deleted a, and nothing says so to a cursor that starts at 0.
+          yield* migrated.receive(
+            again,
+            answer(again, { seq: 4 as Seq, tables: [rowsOf("accounts", { b: { id: "b", n: "1" } })] })
+          )
+          expect(yield* accounts).toEqual(["(b,11)"])
+          const next = yield* migrated.request
+          expect(next.cursors).toEqual({ all: 4 })
+          yield* migrated.receive(next, answer(next, { seq: 5 as Seq, verdicts: rejectAll(next) }))
+          expect(yield* accounts).toEqual(["(b,1)"])
         })
       ))
 

@@ -10,8 +10,8 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { loadScenario } from "../src/cli/scenarios.ts"
 import { plan } from "../src/plan.ts"
 import { loadRegression, loadRegressions, type Regression, saveRegression } from "../src/regressions.ts"
-import { type Arena, openArena } from "../src/run/Arena.ts"
 import bank from "../src/scenarios/bank.ts"
+import { simulationTests } from "../src/vitest.ts"
 
 const run = <A, E>(effect: Effect.Effect<A, E, NodeContext.NodeContext>) =>
   Effect.runPromise(effect.pipe(Effect.provide(NodeContext.layer)))
@@ -24,25 +24,8 @@ it("every file of the folder is a stored failure", async () => {
   expect(files).toHaveLength(stored.length)
 })
 
-for (const name of new Set(stored.map(({ scenario }) => scenario))) {
-  const ofScenario = stored.filter(({ scenario }) => scenario === name)
-  describe(`failures of ${name} that were found once`, () => {
-    let arena: Arena
-    beforeAll(async () => {
-      arena = await openArena({ scenario: await run(loadScenario(name)), db: "pglite" })
-    })
-    afterAll(() => arena?.close())
-
-    it.each(ofScenario.map((regression) => [regression.found, regression] as const))(
-      "%s",
-      async (_, { script }) => {
-        const { verdict, failures } = await arena.run(script)
-        expect(failures).toEqual([])
-        expect(verdict).toBe("pass")
-      }
-    )
-  })
-}
+for (const name of new Set(stored.map(({ scenario }) => scenario)))
+  simulationTests(await run(loadScenario(name)), { seeds: 0, regressions: folder, determinism: false })
 
 describe("stored failures", () => {
   let temporary: string

@@ -60,7 +60,7 @@ export const tableSql = (shape: TableShape, side: Side): string => {
     visible_sql: `SELECT x.position::integer AS position FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY AS x(image, position), LATERAL (${typedImage}) AS ${identifier(shape.name)}
       WHERE (${shape.audience}) = ANY ($2::text[])`,
     all_sql: `SELECT array_agg(${key("t")}), array_agg(${image("t")}) FROM ${table} AS t`,
-    purge_sql: `SELECT array_agg(${key("t")}) FROM ${table} AS t WHERE (SELECT ${shape.audience} FROM (SELECT t.*) AS ${identifier(shape.name)}) = ANY ($1::text[])`,
+    purge_sql: `SELECT array_agg(${key("t")}) FROM ${table} AS t WHERE (SELECT ${shape.audience} FROM (SELECT t.*) AS ${identifier(shape.name)}) = ANY ($1::text[]) IS NOT TRUE`,
     audience_sql: `SELECT array_agg((SELECT ${shape.audience} FROM (${typedImage}) AS ${identifier(shape.name)} WHERE x.image IS NOT NULL) ORDER BY x.position)
       FROM unnest($1::jsonb[]) WITH ORDINALITY AS x(image, position)`,
     clashes_sql:

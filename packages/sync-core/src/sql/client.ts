@@ -98,7 +98,7 @@ FROM (
 ) AS net
 GROUP BY net.tbl`
 
-/** Removes the rows of audiences that are no longer held. $1: the audiences lost. */
+/** Removes the rows of audiences that are no longer held. $1: those that are. */
 export const purgeSql = `SELECT purged.tbl, purged.changed FROM synchrotron.purge($1::text[]) AS purged`
 
 /** Keeps the canonical patches of the records that are crossed from now on. $1: as for settleSql, with the after image. */

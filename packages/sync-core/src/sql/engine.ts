@@ -133,7 +133,7 @@ BEGIN
   PERFORM synchrotron.check_references(record);
 END $$;
 
--- Removes the rows whose audience is among those given.
+-- Removes the rows whose audience is not among those given.
 CREATE OR REPLACE FUNCTION synchrotron.purge(audiences text[]) RETURNS TABLE (tbl text, changed integer) LANGUAGE plpgsql AS $$
 DECLARE
   t synchrotron.tables;

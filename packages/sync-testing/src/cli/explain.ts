@@ -1,15 +1,15 @@
 /** What came of a seed that failed: what it was, a small script of it, and a file that repeats it. */
 import { Effect, Option } from "effect"
+import { type Found, investigate } from "../failures/investigate.ts"
+import { failureOf, failuresOf, foundOf } from "../failures/words.ts"
 import { saveRegression } from "../regressions.ts"
 import type { Scenario } from "../Scenario.ts"
 import { type Batch, scriptFor } from "./batch.ts"
 import { arenaOf, canaryOf } from "./engine.ts"
 import { CommandFailed, sentence } from "./failure.ts"
-import { type Found, investigate } from "./investigate.ts"
 import * as Output from "./output.ts"
 import type * as Progress from "./progress.ts"
 import type * as Totals from "./totals.ts"
-import * as Words from "./words.ts"
 
 /** How long one failure is shrunk. */
 const shrinkMsMax = 60_000
@@ -36,10 +36,6 @@ export const save = (
     script
   })
 
-/** The failure by which a run is known: its first. */
-export const failureOf = ({ failures }: Totals.Outcome) =>
-  failures[0] ?? { check: "verdict", at: 0, message: "The run failed, and no check says why." }
-
 /** Says what failed, shrinks it, and leaves behind what repeats it. */
 export const explain = (
   given: ExplainOptions,
@@ -52,7 +48,7 @@ export const explain = (
     const output = Output.make(given)
     const [first, ...others] = totals.failed
     if (first === undefined) return
-    yield* output.say(Words.failuresOf(first.seed, first.failures))
+    yield* output.say(failuresOf(first.seed, first.failures))
     if (others.length > 0) {
       const more = totals.byVerdict.fail - totals.failed.length
       const seeds = others.map((failed) => `${failed.seed} (${failureOf(failed).check})`).join(", ")
@@ -81,7 +77,7 @@ export const explain = (
       })
       progress.clear()
       const file = yield* save(given, batch, failure, found.script)
-      yield* output.say(tell(failed.seed, failure.check, found, given.noShrink))
+      yield* output.say(foundOf(failed.seed, failure.check, found, given.noShrink))
       const also = [
         ...(batch.canary === null ? [] : ["--canary", batch.canary]),
         ...(batch.db === "pglite" ? [] : ["--db", "postgres"])
@@ -97,26 +93,4 @@ export const explain = (
 const firstOfEachCheck = (failed: ReadonlyArray<Totals.Outcome>) => {
   const checks = failed.map((outcome) => failureOf(outcome).check)
   return failed.filter((_, index) => checks.indexOf(checks[index]!) === index).slice(0, shrunkMax)
-}
-
-const tell = (seed: number, check: string, found: Found, asItIs: boolean): string => {
-  if (found.again === "not") {
-    return `Run again, seed ${seed} did not fail ${check}: something besides the seed decides, which is a mistake in the simulator or in the scenario.`
-  }
-  const { devices, steps } = found.script
-  const size = `${Words.count(steps.length, "step")} of ${Words.count(devices.length, "client")}`
-  return [
-    ...(found.again === "differently"
-      ? [
-          `Run again, seed ${seed} failed ${check} in another way: something besides the seed decides, which is a mistake in the simulator or in the scenario.`
-        ]
-      : []),
-    ...(asItIs
-      ? [`The script of seed ${seed} has ${size}.`]
-      : [
-          `Seed ${seed}, shrunk to ${size} in ${Words.count(found.tried, "run")}:`,
-          Words.scriptOf(found.script),
-          Words.failuresOf(seed, found.report.failures)
-        ])
-  ].join("\n")
 }

@@ -1,6 +1,7 @@
 /** Runs a stored script once. */
 import { Effect, Option } from "effect"
 import type { Verdict } from "../check/Checker.ts"
+import { failuresOf, scriptOf } from "../failures/words.ts"
 import { loadRegression } from "../regressions.ts"
 import { runScript } from "./batch.ts"
 import { arenaOf, canaryOf } from "./engine.ts"
@@ -22,7 +23,7 @@ export const replay = (
     const canary = Option.isSome(given.canary) ? yield* canaryOf(given.canary.value) : undefined
     const output = Output.make(given)
     const progress = Progress.make(1)
-    yield* output.say(`${given.replay}: ${found}\n${Words.scriptOf(script)}`)
+    yield* output.say(`${given.replay}: ${found}\n${scriptOf(script)}`)
     const arena = yield* arenaOf(scenario, yield* databaseFrom(given.db))
     const report = yield* Effect.tryPromise({
       try: () =>
@@ -30,7 +31,7 @@ export const replay = (
       catch: (cause) => new CommandFailed({ message: `${given.replay} could not be run: ${sentence(cause)}` })
     })
     progress.clear()
-    if (report.verdict === "fail") yield* output.say(Words.failuresOf(script.seed, report.failures))
+    if (report.verdict === "fail") yield* output.say(failuresOf(script.seed, report.failures))
     if (Option.isSome(given.timeline)) {
       yield* Output.writeTimeline(given.timeline.value, report)
       yield* output.say(`Its timeline is in ${given.timeline.value}.`)

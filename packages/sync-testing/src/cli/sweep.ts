@@ -3,10 +3,11 @@ import { availableParallelism } from "node:os"
 import type { FileSystem, Path } from "@effect/platform"
 import { Console, Effect, Option, Random, Runtime } from "effect"
 import type { Verdict } from "../check/Checker.ts"
+import { failureOf, failuresOf } from "../failures/words.ts"
 import type { Scenario } from "../Scenario.ts"
 import { type Batch, runShare, scriptFor, type Watch } from "./batch.ts"
 import { arenaOf, canaryOf, Engine } from "./engine.ts"
-import { type ExplainOptions, explain, failureOf, save } from "./explain.ts"
+import { type ExplainOptions, explain, save } from "./explain.ts"
 import { CommandFailed, sentence } from "./failure.ts"
 import { runJobs } from "./jobs.ts"
 import { databaseFrom, faultsFrom } from "./options.ts"
@@ -95,7 +96,7 @@ const runAll = (
         Runtime.runFork(runtime)(
           save(given, batch, failureOf(outcome), scriptFor(scenario, batch, outcome.seed)).pipe(
             Effect.flatMap((file) =>
-              Console.error(`${Words.failuresOf(outcome.seed, outcome.failures)}\n  saved as ${file}`)
+              Console.error(`${failuresOf(outcome.seed, outcome.failures)}\n  saved as ${file}`)
             ),
             Effect.catchAll((error) => Console.error(error.message))
           )

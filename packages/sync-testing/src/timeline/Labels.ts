@@ -24,40 +24,40 @@ export const roomOf = ({ story, shown, xOf, width }: Scene): ((event: number) =>
 /** The most telling label that fits. */
 export const labelOf = (event: Event, room: number): string => {
   const chars = Math.floor(room / charWidth)
-  const fit = (...texts: ReadonlyArray<string>) => texts.find((text) => text.length <= chars) ?? ""
+  const fitting = (...texts: ReadonlyArray<string>) => texts.find((text) => text.length <= chars) ?? ""
   switch (event.kind) {
     case "executed": {
       const name = event.record.startsWith(event.lane) ? event.record.slice(event.lane.length) : event.record
       const action = event.action.replace(/@\d+$/, "")
       const verb = action.slice(action.lastIndexOf(".") + 1)
       const shortened = chars >= name.length + 5 ? [`${name} ${cut(verb, chars - name.length - 1)}`] : []
-      return fit(`${name} ${action}`, ...shortened, name)
+      return fitting(`${name} ${action}`, ...shortened, name)
     }
     case "served":
       return event.replayed > 0
-        ? fit(`↺ ${event.replayed} · seq ${event.seq}`, `↺ ${event.replayed}`, `↺${event.replayed}`)
-        : fit(`seq ${event.seq}`)
+        ? fitting(`↺ ${event.replayed} · seq ${event.seq}`, `↺ ${event.replayed}`, `↺${event.replayed}`)
+        : fitting(`seq ${event.seq}`)
     case "applied":
       return event.replayed > 0
-        ? fit(`↺ ${event.replayed} ${event.path}`, `↺ ${event.replayed}`, `↺${event.replayed}`)
+        ? fitting(`↺ ${event.replayed} ${event.path}`, `↺ ${event.replayed}`, `↺${event.replayed}`)
         : ""
     case "refused":
-      return fit("refused")
+      return fitting("refused")
     case "crashed":
-      return fit("crash")
+      return fitting("crash")
     case "failed":
-      return fit("failed")
+      return fitting("failed")
     case "forged":
-      return fit("forged")
+      return fitting("forged")
     case "clock":
-      return fit(Duration.signed(event.jumpMs), "clock")
+      return fitting(Duration.signed(event.jumpMs), "clock")
     case "external":
     case "membership":
     case "dismissed":
     case "retried":
     case "healed":
     case "converged":
-      return fit(event.kind)
+      return fitting(event.kind)
     case "violated":
       return event.check
     default:

@@ -4,7 +4,6 @@ import type { Report } from "../Report.ts"
 import type { Arena } from "../run/Arena.ts"
 import type { Script } from "../Script.ts"
 import { shrink } from "../shrink.ts"
-import { runScript } from "./batch.ts"
 
 export interface Found {
   /** The smallest script that fails so, and its run. */
@@ -25,10 +24,10 @@ export const investigate = async (
   failure: { readonly check: string; readonly hash: string },
   options: {
     readonly budgetMs: number
-    readonly onProgress: (progress: { readonly tried: number; readonly steps: number }) => void
+    readonly onProgress?: (progress: { readonly tried: number; readonly steps: number }) => void
   }
 ): Promise<Found> => {
-  const run = (candidate: Script) => runScript(arena, candidate, canary)
+  const run = (candidate: Script) => arena.run(candidate, { canary })
   const failsSo = (report: Report) => report.failures.some(({ check }) => check === failure.check)
 
   const report = await run(script)
@@ -46,7 +45,7 @@ export const investigate = async (
     ...options,
     onProgress: (progress) => {
       tried = progress.tried
-      options.onProgress(progress)
+      options.onProgress?.(progress)
     }
   })
   return {
