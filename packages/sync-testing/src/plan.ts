@@ -127,10 +127,9 @@ const networkOf = (seed: number, character: Character, crowded: boolean): Networ
   const rate = (fault: FaultName) => character.get(fault) ?? 0
   return {
     // A network without faults takes its time as well, so that requests cross.
-    latencyMsMax:
-      character.has("latency") || crowded
-        ? spread(random, crowded ? 5 * second : 100, 20 * second)
-        : random.pick([20, 200, second]),
+    latencyMsMax: character.has("latency")
+      ? spread(random, crowded ? 5 * second : 100, 20 * second)
+      : random.pick([0, 20, 100]),
     loss: rate("loss"),
     duplication: rate("duplication"),
     lostResponse: rate("lost-response"),
