@@ -10,7 +10,7 @@ import {
   sessionSettings,
   settingsSql
 } from "@synchrotron/sql-pglite"
-import { Effect, Layer, Redacted } from "effect"
+import { Effect, Layer, Redacted, type Scope } from "effect"
 import pg from "pg"
 
 export type Database =
@@ -36,29 +36,40 @@ export const layer = (
         if (!database.dataDir.includes("://")) mkdirSync(database.dataDir, { recursive: true })
         return PgliteClient.layer({ dataDir: database.dataDir })
       })
-    : PgClient.layerFromPool({
-        acquire: Effect.acquireRelease(
-          Effect.sync(() => {
-            Object.assign(pg.defaults, pgDefaults)
-            const pool = new pg.Pool({
-              connectionString: urlOf(database),
-              max: database.connectionsMax ?? 10,
-              connectionTimeoutMillis: 10_000,
-              application_name: "synchrotron-server",
-              types: pgTypes,
-              // Statements go out without waiting for the answers before them; the executor overlaps one per record.
-              pipeline: true,
-              onConnect: async (client) => {
-                await client.query(settingsSql(sessionSettings))
-              }
-            })
-            // A connection that breaks while idle is replaced; without a listener it would end the process.
-            pool.on("error", () => {})
-            return pool
-          }),
-          (pool) => Effect.promise(() => pool.end())
-        )
+    : PgClient.layerFromPool({ acquire: pool(database) })
+
+/**
+ * The server's connections to a Postgres, until the scope is closed.
+ *
+ * @param more options of the pool that come first; its `onConnect` runs after the server's own
+ */
+export const pool = (
+  database: Extract<Database, { _tag: "postgres" }>,
+  { onConnect, ...more }: pg.PoolConfig = {}
+): Effect.Effect<pg.Pool, never, Scope.Scope> =>
+  Effect.acquireRelease(
+    Effect.sync(() => {
+      Object.assign(pg.defaults, pgDefaults)
+      const made = new pg.Pool({
+        connectionString: urlOf(database),
+        max: database.connectionsMax ?? 10,
+        connectionTimeoutMillis: 10_000,
+        application_name: "synchrotron-server",
+        types: pgTypes,
+        // Statements go out without waiting for the answers before them; the executor overlaps one per record.
+        pipeline: true,
+        onConnect: async (client) => {
+          await client.query(settingsSql(sessionSettings))
+          await onConnect?.(client)
+        },
+        ...more
       })
+      // A connection that breaks while idle is replaced; without a listener it would end the process.
+      made.on("error", () => {})
+      return made
+    }),
+    (made) => Effect.promise(() => made.end())
+  )
 
 /** For logs: where the data is, without the password. */
 export const describe = (database: Database): string => {

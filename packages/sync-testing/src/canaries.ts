@@ -61,7 +61,11 @@ export const canaries: ReadonlyArray<Canary> = [
     name: "replay-as-owner",
     about: "Records are executed as the database's owner, past row-level security.",
     seedsMax: 10,
-    server: replacing(/^SET LOCAL ROLE (?!NONE)\S+$/, "SET LOCAL ROLE NONE")
+    // On Postgres in one text with what else leads into the record. Rows are read as the principal all the same.
+    server: replacing(
+      /(^|;)SET LOCAL ROLE (?!NONE)[^\s;]+(?=$|;SELECT set_config\('synchrotron\.record')/,
+      "$1SET LOCAL ROLE NONE"
+    )
   },
   {
     name: "duplicate-ingest",

@@ -33,14 +33,17 @@ export const plan = (scenario: Scenario, options: PlanOptions): Script => {
   const clocks = clockBudgets(clients)
   const devices = devicesOf(scenario, character, clocks, options)
   const tickMs = stream(seed, "tick").pick([1, 10, 100, 1000])
-  const workload = new Workload(scenario, character, clocks, options, tickMs)
+  // In some runs most of what users do happens while answers are on their way to them.
+  const crowded = stream(seed, "crowd").chance(0.4)
+  const network = networkOf(seed, character, crowded)
+  const workload = new Workload(scenario, character, clocks, options, { tickMs, network, crowded })
   workload.run()
   return {
     scenario: scenario.name,
     seed,
     devices,
     serverSkewsMs: serverSkewsOf(seed, character),
-    network: networkOf(seed, character),
+    network,
     tickMs,
     ...windowOf(seed, character),
     // Stable: steps of one moment stay in the order in which they were thought of.
@@ -119,12 +122,14 @@ const serverSkewsOf = (seed: number, character: Character): ReadonlyArray<number
   return Array.from({ length: 2 + random.int(2) }, () => random.int(2 * skewMsMax + 1) - skewMsMax)
 }
 
-const networkOf = (seed: number, character: Character): Network => {
+const networkOf = (seed: number, character: Character, crowded: boolean): Network => {
   const random = stream(seed, "network")
   const rate = (fault: FaultName) => character.get(fault) ?? 0
   return {
     // A network without faults takes its time as well, so that requests cross.
-    latencyMsMax: character.has("latency") ? spread(random, 100, 5 * second) : random.pick([0, 20, 100]),
+    latencyMsMax: character.has("latency")
+      ? spread(random, crowded ? 5 * second : 100, 20 * second)
+      : random.pick([0, 20, 100]),
     loss: rate("loss"),
     duplication: rate("duplication"),
     lostResponse: rate("lost-response"),
@@ -167,14 +172,14 @@ class Workload {
     private readonly character: Character,
     private readonly clocks: ReadonlyArray<ClockBudget>,
     private readonly options: PlanOptions,
-    private readonly tickMs: number
+    private readonly pace: Pick<Script, "tickMs" | "network"> & { readonly crowded: boolean }
   ) {
     this.random = stream(options.seed, "workload")
     this.clients = Array.from({ length: options.clients }, (_, index) => index)
     this.syncs = this.random.pick([0.1, 0.4, 0.8])
     this.reads = this.random.pick([0.05, 0.2, 0.5])
     this.visitsToInbox = this.random.pick([0.05, 0.3])
-    this.burstMax = this.random.pick([2, 6, 12])
+    this.burstMax = this.random.pick(pace.crowded ? [10, 40] : [2, 6, 12])
   }
 
   run(): void {
@@ -195,8 +200,13 @@ class Workload {
   /** Clients that act, or throw, or do what the server has never heard of, nearly at once. */
   private burst(size: number): void {
     const { random } = this
-    const acting = this.some(1 + random.int(Math.min(4, this.clients.length)))
-    const apartMs = random.pick([0, this.tickMs, second, 10 * second])
+    const { crowded, network, tickMs } = this.pace
+    const most = Math.min(4, this.clients.length)
+    const acting = this.some(crowded ? most : 1 + random.int(most))
+    const apartMs = crowded
+      ? network.latencyMsMax / random.pick([2, 8, 16])
+      : random.pick([0, tickMs, second, 10 * second])
+    for (const client of crowded ? acting : []) if (random.chance(0.5)) this.sync(client, tickMs)
     for (let i = 0; i < size; i++) {
       const client = random.pick(acting)
       if (random.chance(this.reads)) this.read(client)
@@ -205,7 +215,7 @@ class Workload {
       this.act(client)
       if (random.chance(this.reads)) this.read(client)
       if (random.chance(this.syncs / 4)) this.sync(random.pick(this.clients), second)
-      this.at += random.int(apartMs + 1)
+      this.at += random.int(Math.round(apartMs) + 1)
     }
   }
 
@@ -279,12 +289,13 @@ class Workload {
     })
   }
 
-  /** After a burst: some hear of what the others did, and look at what was refused. */
+  /** After a burst: some hear of what the others did, and look at what was refused; of many clients, fewer of them. */
   private settle(): void {
+    const share = Math.min(1, 2 / Math.sqrt(this.clients.length))
     for (const client of this.clients) {
-      if (this.random.chance(this.syncs)) this.sync(client, 20 * second)
-      if (this.random.chance(this.reads)) this.read(client)
-      if (this.random.chance(this.visitsToInbox)) {
+      if (this.random.chance(this.syncs * share)) this.sync(client, 20 * second)
+      if (this.random.chance(this.reads * share)) this.read(client)
+      if (this.random.chance(this.visitsToInbox * share)) {
         const at = this.at + this.random.int(minute)
         this.steps.push({ at, kind: "inbox", client, random: this.draw() })
       }

@@ -4,7 +4,7 @@ import { canaries } from "./canaries.ts"
 import { type FaultName, faultsOf } from "./Faults.ts"
 import { plan } from "./plan.ts"
 import type { Report } from "./Report.ts"
-import { openArena } from "./run/Arena.ts"
+import { type Database, openArena } from "./run/Arena.ts"
 import { defineScenario, type Scenario } from "./Scenario.ts"
 
 /** What users do, and with what. */
@@ -27,6 +27,11 @@ export interface SimulateOptions extends Simulated {
   readonly faults?: "all" | "none" | Iterable<FaultName>
   /** Name of a planted bug. */
   readonly canary?: string
+  /**
+   * Where the authority runs: `pglite` unless given, or the connection string of a Postgres (15 or later) on which this
+   * user may create databases. A superuser's rights are given up.
+   */
+  readonly db?: Database
 }
 
 /**
@@ -43,7 +48,7 @@ export const simulate = async (options: SimulateOptions): Promise<Report> => {
     throw new Error(
       `There is no planted bug ${options.canary}. There are: ${canaries.map(({ name }) => name).join(", ")}.`
     )
-  const arena = await openArena({ scenario, db: "pglite" })
+  const arena = await openArena({ scenario, db: options.db ?? "pglite" })
   try {
     const script = plan(scenario, {
       seed: options.seed ?? 1,

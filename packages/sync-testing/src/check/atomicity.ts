@@ -14,8 +14,8 @@ import { md5 } from "@noble/hashes/legacy.js"
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js"
 
 import { Effect } from "effect"
-import type { Checker, ClientView, Tables } from "./Checker.ts"
-import { difference, few, quoted, whose } from "./views.ts"
+import type { Checker, ClientView, Read, Tables } from "./Checker.ts"
+import { difference, digestsOf, few, whose } from "./views.ts"
 
 /** What a commit left in a client's database. */
 interface State {
@@ -48,20 +48,15 @@ export const atomicity: Checker = {
   about:
     "Each operation of the engine is one commit, readers see commits only, and a crash leaves one. Unknown when no commit changed rows.",
   hooks: (world, reporter) => {
-    const tablesSql = world.app.tables
-      .map(
-        ({ name }) =>
-          `coalesce(md5((SELECT string_agg(t::text, E'\\n' ORDER BY t::text COLLATE "C") FROM ${quoted(name)} AS t)), '')`
-      )
-      .join(" || ' ' || ")
-    const clientSql = `SELECT ${tablesSql} AS tables,
+    const tables = (read: Read) => digestsOf(read, world.app)
+    const clientSql = `SELECT
       (SELECT coalesce(json_agg(json_build_array(r.id, r.status, r.hlc) ORDER BY r.id), '[]') FROM synchrotron.records AS r) AS records,
       (SELECT seq FROM synchrotron.replica) || ' ' || coalesce((SELECT string_agg(c.audience || '=' || c.seq, ' ' ORDER BY c.audience) FROM synchrotron.cursors AS c), '') AS position,
       (SELECT count(*)::integer FROM synchrotron.patches) AS journal,
       (SELECT count(*)::integer FROM synchrotron.later_patches) AS later,
       (SELECT coalesce(json_agg(DISTINCT p.record_id), '[]') FROM synchrotron.patches AS p
        WHERE NOT EXISTS (SELECT FROM synchrotron.records AS r WHERE r.id = p.record_id AND r.status = 'pending')) AS strays`
-    const serverSql = `SELECT seq, ${tablesSql} AS tables,
+    const serverSql = `SELECT seq,
       (SELECT coalesce(md5(string_agg(r.id || r.status || r.hlc, ' ' ORDER BY r.id)), '') FROM synchrotron.records AS r) AS records,
       (SELECT count(*)::integer FROM synchrotron.undone) AS undone,
       (SELECT count(*)::integer FROM synchrotron.external_writes) AS writes
@@ -75,7 +70,12 @@ export const atomicity: Checker = {
       watchedByClient.set(client.name, watched)
       return watched
     }
-    const stateOf = (client: ClientView) => Effect.map(client.read<State>(clientSql), (rows) => rows[0]!)
+    const stateOf = (client: ClientView) =>
+      Effect.zipWith(
+        client.read<Omit<State, "tables">>(clientSql),
+        tables(client.read),
+        ([row], tables): State => ({ ...row!, tables })
+      )
 
     const keep = (watched: Watched, state: State) => {
       watched.last = state
@@ -189,30 +189,34 @@ export const atomicity: Checker = {
           keep(watched, state)
         }),
       serverCommitted: () =>
-        Effect.map(world.server.read<NonNullable<typeof server>>(serverSql), ([row]) => {
-          const state = { ...row!, seq: Number(row!.seq) }
-          if (state.undone > 0)
-            reporter.violated(
-              `Commit ${state.seq} of the server left ${state.undone} patches in synchrotron.undone.`
-            )
-          if (state.writes > 0)
-            reporter.violated(
-              `Commit ${state.seq} of the server left ${state.writes} rows in synchrotron.external_writes.`
-            )
-          if (server !== null) {
-            const changed = [
-              server.tables === state.tables ? [] : ["rows"],
-              server.records === state.records ? [] : ["records"]
-            ].flat()
-            const steps = state.seq - server.seq
-            if (steps < 0 || steps > 1 || (changed.length > 0 && steps !== 1))
+        Effect.zipWith(
+          world.server.read<Omit<NonNullable<typeof server>, "tables">>(serverSql),
+          tables(world.server.read),
+          ([row], tables) => {
+            const state = { ...row!, seq: Number(row!.seq), tables }
+            if (state.undone > 0)
               reporter.violated(
-                `A commit on the server changed ${changed.join(" and ") || "nothing"} and went from commit ${server.seq} to ${state.seq}: each change of the canonical state has a number of its own.`
+                `Commit ${state.seq} of the server left ${state.undone} patches in synchrotron.undone.`
               )
-            if (changed.length > 0) reporter.observed()
+            if (state.writes > 0)
+              reporter.violated(
+                `Commit ${state.seq} of the server left ${state.writes} rows in synchrotron.external_writes.`
+              )
+            if (server !== null) {
+              const changed = [
+                server.tables === state.tables ? [] : ["rows"],
+                server.records === state.records ? [] : ["records"]
+              ].flat()
+              const steps = state.seq - server.seq
+              if (steps < 0 || steps > 1 || (changed.length > 0 && steps !== 1))
+                reporter.violated(
+                  `A commit on the server changed ${changed.join(" and ") || "nothing"} and went from commit ${server.seq} to ${state.seq}: each change of the canonical state has a number of its own.`
+                )
+              if (changed.length > 0) reporter.observed()
+            }
+            server = state
           }
-          server = state
-        })
+        )
     }
   }
 }

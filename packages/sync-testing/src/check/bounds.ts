@@ -3,7 +3,7 @@ import { Limits } from "@synchrotron/sync-client"
 import { Protocol } from "@synchrotron/sync-core"
 import { Effect } from "effect"
 import type { Checker, ClientView } from "./Checker.ts"
-import { shownAfter } from "./sight.ts"
+import { readShown } from "./sight.ts"
 import { few, heldSql, whose } from "./views.ts"
 
 const { argsBytesMax, bodyBytesMax, recordsMax } = Protocol.limits
@@ -116,7 +116,7 @@ export const bounds: Checker = {
         Effect.gen(function* () {
           sendingOf(client).unanswered = []
           if (received.replayed === 0) return
-          const { pending } = yield* shownAfter(world, client, received)
+          const { pending } = yield* readShown(world, client)
           if (received.replayed > pending + response.later.length)
             reporter.violated(
               `Applying the answer to exchange ${number}, ${whose(client)} executed ${received.replayed} records again, with ${pending} pending and ${response.later.length} later ones.`

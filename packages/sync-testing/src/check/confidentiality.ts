@@ -6,7 +6,7 @@
 import { type Principal, Protocol, type RecordId } from "@synchrotron/sync-core"
 import { Effect } from "effect"
 import type { Checker, ClientView, Exchange } from "./Checker.ts"
-import { readShown, readSight, rowName, type Shown, type Sight, shownAfter, sightOf } from "./sight.ts"
+import { readShown, readSight, rowName, type Shown, type Sight, sightOf } from "./sight.ts"
 import { answerKey, few, heldSql, imageText, quoted, Remembered, whose } from "./views.ts"
 
 export const confidentiality: Checker = {
@@ -205,7 +205,7 @@ export const confidentiality: Checker = {
           if (sight === undefined || received.path === "stale") return
           checkClient(
             exchange.client,
-            yield* shownAfter(world, exchange.client, received),
+            yield* readShown(world, exchange.client),
             sight,
             response.audiences,
             `After applying the answer to exchange ${exchange.number}`

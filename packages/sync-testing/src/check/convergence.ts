@@ -6,7 +6,7 @@
 import { Protocol } from "@synchrotron/sync-core"
 import { Effect } from "effect"
 import type { Checker, ClientView, Tables } from "./Checker.ts"
-import { shownAfter, sightOf } from "./sight.ts"
+import { readShown, sightOf } from "./sight.ts"
 import { answerKey, difference, pendingOf, Remembered, whose } from "./views.ts"
 
 export const convergence: Checker = {
@@ -37,7 +37,7 @@ export const convergence: Checker = {
         Effect.gen(function* () {
           const view = viewsByAnswer.take(answerKey(exchange, response))
           if (view === undefined || received.path === "stale") return
-          const { pending, tables } = yield* shownAfter(world, exchange.client, received)
+          const { pending, tables } = yield* readShown(world, exchange.client)
           if (pending > 0) return
           compare(
             exchange.client,

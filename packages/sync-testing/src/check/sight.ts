@@ -7,7 +7,7 @@ import type { Principal, Protocol } from "@synchrotron/sync-core"
 import { literal } from "@synchrotron/sync-core"
 import { Effect } from "effect"
 import type { ClientView, Tables, World } from "./Checker.ts"
-import { heldSql, type Shape, shapesOf } from "./views.ts"
+import { digestsOf, heldSql, pendingOf, type Shape, shapesOf } from "./views.ts"
 
 /** What row-level security shows a user. */
 export interface Sight {
@@ -25,7 +25,8 @@ export const rowName = (table: string, key: string): string => `${table} ${key}`
 interface Memory {
   shapes: ReadonlyArray<Shape> | null
   readonly sightsByUser: Map<string, Sight>
-  readonly shownByReceipt: WeakMap<object, Shown>
+  /** Rows by their digests, whoever shows them. */
+  readonly rowsByDigests: Map<string, Pick<Shown, "tables" | "keys">>
 }
 
 const memories = new WeakMap<World, Memory>()
@@ -33,7 +34,7 @@ const memories = new WeakMap<World, Memory>()
 const memoryOf = (world: World): Memory => {
   const known = memories.get(world)
   if (known !== undefined) return known
-  const memory: Memory = { shapes: null, sightsByUser: new Map(), shownByReceipt: new WeakMap() }
+  const memory: Memory = { shapes: null, sightsByUser: new Map(), rowsByDigests: new Map() }
   memories.set(world, memory)
   return memory
 }
@@ -101,38 +102,36 @@ export interface Shown {
   readonly journal: ReadonlyArray<string>
 }
 
-/** `receipt`: what the client said on applying the answer, one object each time. */
-export const shownAfter = (world: World, client: ClientView, receipt: object): Effect.Effect<Shown> =>
-  Effect.suspend(() => {
-    const { shownByReceipt } = memoryOf(world)
-    const known = shownByReceipt.get(receipt)
-    return known !== undefined
-      ? Effect.succeed(known)
-      : Effect.tap(readShown(world, client), (shown) => Effect.sync(() => shownByReceipt.set(receipt, shown)))
+export const readShown = (world: World, client: ClientView): Effect.Effect<Shown> =>
+  Effect.gen(function* () {
+    const { rowsByDigests } = memoryOf(world)
+    const digests = yield* digestsOf(client.read, world.app)
+    const rows = rowsByDigests.get(digests) ?? (yield* readRows(world, client))
+    rowsByDigests.set(digests, rows)
+    const journal = yield* client.read<{ name: string }>(
+      "SELECT tbl || ' ' || key AS name FROM synchrotron.patches UNION ALL SELECT tbl || ' ' || key FROM synchrotron.later_patches"
+    )
+    return { ...rows, pending: yield* pendingOf(client), journal: journal.map(({ name }) => name) }
   })
 
-export const readShown = (world: World, client: ClientView): Effect.Effect<Shown> =>
+const readRows = (world: World, client: ClientView) =>
   Effect.gen(function* () {
     const shapes = yield* shapesIn(world)
     const found = yield* client.read<{
       readonly tbl: string
       readonly rows: ReadonlyArray<readonly [string, string | null, string]>
     }>(
-      [
-        ...shapes.map(
+      shapes
+        .map(
           ({ audience, key, name, table }) =>
             `SELECT ${literal(name)} AS tbl, coalesce(json_agg(json_build_array(${key}, ${audience}, t::text) ORDER BY t::text COLLATE "C"), '[]') AS rows FROM ${table} AS t`
-        ),
-        `SELECT 'journal', coalesce(json_agg(json_build_array(j.tbl || ' ' || j.key)), '[]')
-         FROM (SELECT tbl, key FROM synchrotron.patches UNION ALL SELECT tbl, key FROM synchrotron.later_patches) AS j`,
-        "SELECT 'pending', json_build_array(count(*)) FROM synchrotron.records WHERE status = 'pending'"
-      ].join(" UNION ALL ")
+        )
+        .join(" UNION ALL ")
     )
-    const tables = found.slice(0, shapes.length)
     return {
-      pending: Number(found[shapes.length + 1]!.rows[0]),
-      tables: Object.fromEntries(tables.map(({ rows, tbl }) => [tbl, rows.map(([, , text]) => text)])),
-      keys: tables.map(({ rows, tbl }) => [tbl, rows.map(([key, audience]) => [key, audience])]),
-      journal: found[shapes.length]!.rows.map(([name]) => name)
+      tables: Object.fromEntries(found.map(({ rows, tbl }) => [tbl, rows.map(([, , text]) => text)])),
+      keys: found.map(
+        ({ rows, tbl }) => [tbl, rows.map(([key, audience]) => [key, audience] as const)] as const
+      )
     }
   })

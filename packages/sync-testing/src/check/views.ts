@@ -22,6 +22,21 @@ export const readOf =
   (text, params) =>
     Effect.orDie(sql.unsafe(text, params as Array<unknown>)) as Effect.Effect<Rows>
 
+/** Reads each thing once until `forget` is called, which whoever changes the database has to do. */
+export const remembering = (read: Read): { readonly read: Read; readonly forget: () => void } => {
+  const known = new Map<string, Rows>()
+  return {
+    read: <Row extends object>(sql: string, params: ReadonlyArray<unknown> = []) => {
+      const what = JSON.stringify([sql, params])
+      const rows = known.get(what)
+      return rows !== undefined
+        ? Effect.succeed(rows as Rows<Row>)
+        : Effect.tap(read<Row>(sql, params), (found) => Effect.sync(() => known.set(what, found)))
+    },
+    forget: () => known.clear()
+  }
+}
+
 /**
  * What checkers see of the authority's database. `role`: the principals' role.
  *
@@ -203,7 +218,21 @@ const toTables = (rows: ReadonlyArray<TableRow>): Tables =>
 /** Name and rows of each synced table: text forms in the order of their bytes. One statement without parameters. */
 export const tablesSql = (app: SyncApp.SyncApp): string => each(app, () => "")
 
-/** The same of the rows whose audience the user holds; run as the user, row-level security takes its part. */
+/** Digests of the synced tables, in their order. */
+export const digestsOf = (read: Read, app: SyncApp.SyncApp): Effect.Effect<string> =>
+  Effect.map(
+    read<{ tables: string }>(
+      `SELECT ${app.tables
+        .map(
+          ({ name }) =>
+            `coalesce(md5((SELECT string_agg(t::text, E'\\n' ORDER BY t::text COLLATE "C") FROM ${quoted(name)} AS t)), '')`
+        )
+        .join(" || ' ' || ")} AS tables`
+    ),
+    ([row]) => row!.tables
+  )
+
+/** {@link tablesSql} of the rows whose audience the user holds; run as the user, row-level security takes its part. */
 export const viewSql = (app: SyncApp.SyncApp): string =>
   `WITH held AS MATERIALIZED (${heldSql(app)}) ${each(
     app,

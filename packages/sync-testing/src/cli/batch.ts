@@ -2,12 +2,10 @@
 import type { Canary } from "../canaries.ts"
 import type { FaultName } from "../Faults.ts"
 import { plan } from "../plan.ts"
-import type { Arena } from "../run/Arena.ts"
+import type { Arena, Database } from "../run/Arena.ts"
 import type { Scenario } from "../Scenario.ts"
 import type { Script } from "../Script.ts"
 import { type Outcome, outcomeOf } from "./totals.ts"
-
-export type Database = "pglite" | { readonly postgres: string }
 
 /** Survives JSON: child processes are given it. */
 export interface Batch {

@@ -1,9 +1,8 @@
 /** What the command runs on. Tests give it another. */
 import { Context, Effect, Layer, type Scope } from "effect"
 import { type Canary, canaries } from "../canaries.ts"
-import { type Arena, openArena } from "../run/Arena.ts"
+import { type Arena, type Database, openArena } from "../run/Arena.ts"
 import type { Scenario } from "../Scenario.ts"
-import type { Database } from "./batch.ts"
 import { CommandFailed, sentence } from "./failure.ts"
 
 export class Engine extends Context.Tag("sync-testing/cli/Engine")<

@@ -2,7 +2,7 @@
 import { Options } from "@effect/cli"
 import { Config, Effect, Option, Schema } from "effect"
 import { type FaultName, faultNames, faultsOf } from "../Faults.ts"
-import type { Database } from "./batch.ts"
+import type { Database } from "../run/Arena.ts"
 import { CommandFailed } from "./failure.ts"
 
 const whole = (name: string, min: number, max: number, description: string) =>
@@ -60,7 +60,7 @@ export const options = {
   ),
   db: Options.choice("db", ["pglite", "postgres"]).pipe(
     Options.withDescription(
-      "The server's database: pglite unless given; postgres is the one of TEST_DATABASE_URL or DATABASE_URL"
+      "The servers' database: pglite unless given; postgres makes one for the run on the Postgres of TEST_DATABASE_URL or DATABASE_URL"
     ),
     Options.withDefault("pglite" as const)
   ),

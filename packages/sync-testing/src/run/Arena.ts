@@ -10,8 +10,14 @@ import type { Report } from "../Report.ts"
 import type { Scenario } from "../Scenario.ts"
 import type { Script } from "../Script.ts"
 import { serverApp } from "./apps.ts"
+import * as PostgresSlot from "./PostgresSlot.ts"
 import { run } from "./run.ts"
+import * as ServerSlot from "./ServerSlot.ts"
 import * as Slot from "./Slot.ts"
+import { share } from "./shared.ts"
+
+/** Where the servers' database is; for Postgres the connection string of a user that may create databases. */
+export type Database = "pglite" | { readonly postgres: string }
 
 export interface RunOptions {
   readonly canary?: Canary | undefined
@@ -26,10 +32,14 @@ export interface Arena {
 
 /** The databases of one run, all as they were after their set-up. */
 export interface Databases {
-  readonly server: Slot.Slot
+  readonly server: ServerSlot.ServerSlot
+  /** Always a PGlite: beside a Postgres it shows that records do the same on both. */
   readonly reference: Slot.Slot
-  readonly clients: ReadonlyArray<Slot.Slot>
+  readonly clients: ReadonlyArray<Slot.Database>
 }
+
+/** PGlites for clients: at about 50 MB each they are what a run of many clients costs. */
+const clientSlotsMax = 24
 
 export const role = "synchrotron_user"
 
@@ -39,15 +49,13 @@ export const openArena = async ({
   scenario
 }: {
   readonly scenario: Scenario
-  readonly db: "pglite" | { readonly postgres: string }
+  readonly db: Database
 }): Promise<Arena> => {
-  if (db !== "pglite")
-    throw new Error("The simulator runs the authority on PGlite only, so far. Leave --db away.")
   const image = await Effect.runPromise(PgliteClient.prepareImage())
   const app = serverApp(scenario.app)
-  const provided = (sql: PgliteSqlClient) =>
+  const provided = (sql: SqlClient.SqlClient) =>
     Layer.mergeAll(Layer.succeed(SqlClient.SqlClient, sql), Reactivity.layer)
-  const installServer = (sql: PgliteSqlClient) =>
+  const installServer = (sql: SqlClient.SqlClient) =>
     Effect.runPromise(
       Effect.scoped(Layer.build(AuthorityLive.layer({ app, role }).pipe(Layer.provide(provided(sql)))))
     ).then(() => {})
@@ -56,15 +64,28 @@ export const openArena = async ({
       yield* Replica.make({ app, userId: "nobody" })
       yield* sql.unsafe("DELETE FROM synchrotron.replica")
     }).pipe(Effect.scoped, Effect.provide(provided(sql)), Effect.runPromise)
-  const server = await Slot.open(image, installServer)
+  const server =
+    db === "pglite"
+      ? ServerSlot.onPglite(await Slot.open(image, installServer))
+      : await PostgresSlot.open(db.postgres, role, installServer)
   const reference = await Slot.open(image, installServer)
   const clients: Array<Slot.Slot> = []
   return {
     run: async (script, options = {}) => {
-      while (clients.length < script.devices.length) clients.push(await Slot.open(image, installClient))
-      const used = clients.slice(0, script.devices.length)
+      const count = script.devices.length
+      while (clients.length < Math.min(count, clientSlotsMax))
+        clients.push(await Slot.open(image, installClient))
+      const used = clients.slice(0, count)
       for (const slot of [server, reference, ...used]) await slot.reset()
-      return run(scenario, script, { server, reference, clients: used }, options)
+      // Each device has a slot of its own, or its turns on one.
+      const pages = used.map((slot, index) =>
+        count <= used.length ? [slot] : share(slot, Math.ceil((count - index) / used.length))
+      )
+      const devices = Array.from(
+        { length: count },
+        (_, index) => pages[index % used.length]![Math.floor(index / used.length)]!
+      )
+      return run(scenario, script, { server, reference, clients: devices }, options)
     },
     close: async () => {
       for (const slot of [server, reference, ...clients]) await slot.close()

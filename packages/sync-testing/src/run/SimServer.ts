@@ -1,6 +1,5 @@
 /** A server process: the real authority on the shared database, with a clock of its own, that crashes at a statement. */
 import { SqlClient } from "@effect/sql"
-import { PgliteClient, type PgliteSqlClient } from "@synchrotron/sql-pglite"
 import type { Principal, Protocol, SyncApp } from "@synchrotron/sync-core"
 import { Authority, AuthorityLive, type AuthorityService } from "@synchrotron/sync-server"
 import {
@@ -19,7 +18,7 @@ import {
 } from "effect"
 import type { Random } from "../Random.ts"
 import { role } from "./Arena.ts"
-import type { Attachment, Slot } from "./Slot.ts"
+import type { Attachment, ServerSlot } from "./ServerSlot.ts"
 import { tamper } from "./tamper.ts"
 
 export type Served =
@@ -30,7 +29,7 @@ export type Served =
 interface Options {
   readonly index: number
   readonly app: SyncApp.SyncApp
-  readonly slot: Slot
+  readonly slot: ServerSlot
   readonly clock: Clock.Clock
   readonly random: Random
   readonly reorderWindowMs: number | null
@@ -38,7 +37,7 @@ interface Options {
   readonly canary: ((sql: string) => string) | undefined
   /** Resumes a request between two of its transactions, when other things may have happened. */
   readonly gate: (resume: () => void) => void
-  readonly onIdle: () => void
+  readonly onIdle: Effect.Effect<void>
   readonly onCrash: (message: number) => void
 }
 
@@ -66,7 +65,7 @@ export class SimServer {
   async start(): Promise<void> {
     const { app, canary, clock, reorderWindowMs, reorderWindowRecords, slot } = this.options
     const attachment = slot.attach({
-      onIdle: () => this.options.onIdle(),
+      onIdle: this.options.onIdle,
       onCrash: (message) => {
         this.crashed = true
         this.up = false
@@ -76,15 +75,17 @@ export class SimServer {
     const scope = Effect.runSync(Scope.make())
     const self = this
     const context = await Effect.gen(function* () {
-      const local = yield* Layer.build(PgliteClient.layer({ pglite: attachment.pglite }))
-      const sql = Context.get(local, PgliteClient) as PgliteSqlClient
+      const sql = yield* attachment.connect
       const crossed = (rows: number) => {
         self.takenBack++
         self.replayed += rows
       }
-      const gated: PgliteSqlClient["withTransaction"] = (effect) =>
+      const gated: SqlClient.SqlClient["withTransaction"] = (effect) =>
         Effect.flatMap(FiberRef.get(pausing), (pause) =>
-          pause === null ? sql.withTransaction(effect) : Effect.zipRight(pause(), sql.withTransaction(effect))
+          pause === null
+            ? sql.withTransaction(effect)
+            : // Never inside of one, for it holds locks.
+              Effect.zipRight(pause(), sql.withTransaction(Effect.locally(effect, pausing, null)))
         )
       return yield* Layer.build(
         AuthorityLive.layer({
@@ -127,12 +128,22 @@ export class SimServer {
             })
             paused()
           })
+    const { clock } = this.options
+    /** Who waits before trying again lets others go on meanwhile. */
+    const yielding: Clock.Clock = {
+      ...clock,
+      sleep: (duration) =>
+        Effect.zipRight(
+          Effect.sync(() => paused()),
+          clock.sleep(duration)
+        )
+    }
     const finished = authority!
       .sync(principal, request)
       .pipe(
         Effect.locally(pausing, pause),
         Effect.withRandom(EffectRandom.make(`${this.name}`)),
-        Effect.withClock(this.options.clock),
+        Effect.withClock(yielding),
         Logger.withMinimumLogLevel(LogLevel.None),
         Effect.exit,
         Effect.runPromise
@@ -163,7 +174,7 @@ export class SimServer {
     if (!this.crashed) return null
     this.crashed = false
     await this.close()
-    this.options.onIdle()
+    await Effect.runPromise(this.options.onIdle)
     return this.downMs
   }
 

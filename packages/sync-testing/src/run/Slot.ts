@@ -1,14 +1,21 @@
 /** One PGlite that serves many runs: processes come and go on it, crash at a message, and leave what they committed. */
 import { PGlite, type PGliteInterface } from "@electric-sql/pglite"
 import { PgliteClient, type PgliteSqlClient } from "@synchrotron/sql-pglite"
-import { Execution, identifier, literal } from "@synchrotron/sync-core"
+import { Execution } from "@synchrotron/sync-core"
 import { Context, Effect, Exit, Layer, Scope } from "effect"
+import * as Storage from "./Storage.ts"
 
-export interface Slot {
+export interface Database {
   /** A connection past the processes, for checkers and writes from outside. */
   readonly probe: PgliteSqlClient
   /** A new process' way to the database. */
   readonly attach: (watch: Watch) => Attachment
+}
+
+export interface Slot extends Database {
+  readonly storage: Storage.Storage
+  /** Whether a process has a transaction open. */
+  readonly busy: () => boolean
   /** Takes everything back that happened since the slot was opened. */
   readonly reset: () => Promise<void>
   readonly close: () => Promise<void>
@@ -18,6 +25,8 @@ export interface Watch {
   /** After each message that leaves no transaction open. */
   readonly onIdle: () => void
   readonly onCrash: (message: number) => void
+  /** Another database takes this one's place on the instance: prepared statements are lost. */
+  readonly onTurnOver: () => void
 }
 
 export interface Attachment {
@@ -29,8 +38,8 @@ export interface Attachment {
   readonly messages: () => number
 }
 
-/** The same as PgliteClient gives its own instances. */
-const startParams = [...PGlite.defaultStartParams, "-c", "max_stack_depth=128kB"]
+/** The stack as PgliteClient has it, and little memory, for there are many of them. */
+const startParams = [...PGlite.defaultStartParams, "-c", "max_stack_depth=128kB", "-c", "shared_buffers=2MB"]
 
 /**
  * Boots an instance, lets `install` prepare it, and remembers that state.
@@ -45,15 +54,21 @@ export const open = async (image: Blob, install: (sql: PgliteSqlClient) => Promi
   )
   const probe = Context.get(context, PgliteClient)
   await install(probe)
-  const blank = await snapshot(probe)
+  const storage = await Effect.runPromise(Storage.make(probe))
+  let status = idle
   return {
     probe,
-    attach: (watch) => attach(db, watch),
+    storage,
+    busy: () => status !== idle,
+    attach: (watch) =>
+      attach(db, watch, (now) => {
+        status = now
+      }),
     reset: async () => {
       await Effect.runPromise(
         probe.unsafe(`ROLLBACK;DEALLOCATE ALL;${Execution.prepareSession}`).pipe(Effect.ignore)
       )
-      await Effect.runPromise(probe.unsafe(blank))
+      await Effect.runPromise(storage.load())
     },
     close: async () => {
       await Effect.runPromise(Scope.close(scope, Exit.void))
@@ -65,7 +80,10 @@ export const open = async (image: Blob, install: (sql: PgliteSqlClient) => Promi
 /** A simple query, as the protocol has it: type, length, text. */
 const rollback = new Uint8Array([0x51, 0, 0, 0, 13, ...new TextEncoder().encode("ROLLBACK"), 0])
 
-const attach = (db: PGlite, watch: Watch): Attachment => {
+/** ReadyForQuery ends each reply; its status is I when no transaction is open. */
+const idle = 0x49
+
+const attach = (db: PGlite, watch: Watch, onStatus: (status: number) => void): Attachment => {
   let dead = false
   let fuse: number | null = null
   let early = false
@@ -74,6 +92,7 @@ const attach = (db: PGlite, watch: Watch): Attachment => {
     dead = true
     // What the process left open ends with its connection.
     void db.execProtocolRawStream(rollback, { syncToFs: false, onRawData: () => {} })
+    onStatus(idle)
     watch.onCrash(messages)
     return Promise.reject(new Error("the process has ended"))
   }
@@ -95,8 +114,8 @@ const attach = (db: PGlite, watch: Watch): Attachment => {
           if (!ends) options.onRawData(chunk)
         }
       })
-      // ReadyForQuery ends each reply; its status is I when no transaction is open.
-      if (status === 0x49) watch.onIdle()
+      onStatus(status)
+      if (status === idle) watch.onIdle()
       return ends ? crash() : done
     }
   }
@@ -111,39 +130,4 @@ const attach = (db: PGlite, watch: Watch): Attachment => {
     },
     messages: () => messages
   }
-}
-
-/** Tables that a run cannot change. */
-const fixed = new Set(["synchrotron.tables", "synchrotron.installed", "synchrotron.migrations"])
-
-/** SQL that makes all tables be what they are now. */
-const snapshot = async (sql: PgliteSqlClient): Promise<string> => {
-  const run = <Row extends object>(text: string) => Effect.runPromise(sql.unsafe<Row>(text))
-  const tables = (
-    await run<{ schema: string; name: string; columns: ReadonlyArray<string> }>(
-      `SELECT n.nspname AS schema, c.relname AS name, ARRAY(
-         SELECT a.attname::text FROM pg_attribute AS a
-         WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' ORDER BY a.attnum) AS columns
-       FROM pg_class AS c JOIN pg_namespace AS n ON n.oid = c.relnamespace
-       WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema') ORDER BY 1, 2`
-    )
-  ).filter(({ name, schema }) => !fixed.has(`${schema}.${name}`))
-  const qualified = (table: { schema: string; name: string }) =>
-    `${identifier(table.schema)}.${identifier(table.name)}`
-  const fills: Array<string> = []
-  for (const table of tables) {
-    const name = qualified(table)
-    const rows = await run<{ row: string }>(`SELECT t::text AS row FROM ${name} AS t`)
-    if (rows.length === 0) continue
-    const columns = table.columns.map(identifier)
-    fills.push(
-      `INSERT INTO ${name} (${columns.join(", ")}) OVERRIDING SYSTEM VALUE SELECT ${columns.map((c) => `(x.r).${c}`).join(", ")} FROM (SELECT v::${name} AS r FROM unnest(ARRAY[${rows.map(({ row }) => literal(row)).join(", ")}]) AS v) AS x`
-    )
-  }
-  return [
-    "SET session_replication_role = replica",
-    `TRUNCATE ${tables.map(qualified).join(", ")} RESTART IDENTITY CASCADE`,
-    ...fills,
-    "SET session_replication_role = origin"
-  ].join(";")
 }

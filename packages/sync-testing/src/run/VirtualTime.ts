@@ -71,7 +71,16 @@ export const make = (startMs: number): VirtualTime => {
   }
 }
 
-/** Waits until no fiber has anything to do: PGlite answers at once, so all that goes on are microtasks. */
-export const quiet = async (): Promise<void> => {
-  for (let turn = 0; turn < 3; turn++) await new Promise<void>((resolve) => setImmediate(resolve))
+/**
+ * Waits until no fiber has anything to do. PGlite answers at once, so all that goes on in this process are microtasks.
+ *
+ * @param underWay the end of what goes on elsewhere, or null when nothing does
+ */
+export const quiet = async (underWay: () => Promise<void> | null = () => null): Promise<void> => {
+  for (;;) {
+    for (let turn = 0; turn < 3; turn++) await new Promise<void>((resolve) => setImmediate(resolve))
+    const elsewhere = underWay()
+    if (elsewhere === null) return
+    await elsewhere
+  }
 }

@@ -1,6 +1,6 @@
 /** Runs a script: steps and messages in virtual time, first with faults, then healed until all have converged. */
 import { type Protocol, Protocol as Wire } from "@synchrotron/sync-core"
-import { Effect, Schema } from "effect"
+import { Cause, Effect, Schema } from "effect"
 import { atomicity } from "../check/atomicity.ts"
 import { authorization } from "../check/authorization.ts"
 import { bounds } from "../check/bounds.ts"
@@ -19,7 +19,7 @@ import { determinism } from "../check/determinism.ts"
 import { durability } from "../check/durability.ts"
 import { order } from "../check/order.ts"
 import { serial } from "../check/serial.ts"
-import { makeServerView, tablesBy } from "../check/views.ts"
+import { digestsOf, makeServerView, tablesBy } from "../check/views.ts"
 import type { FaultName } from "../Faults.ts"
 import * as Random from "../Random.ts"
 import type { Failure, Report } from "../Report.ts"
@@ -32,7 +32,7 @@ import { serverApp } from "./apps.ts"
 import { forge } from "./forgeries.ts"
 import { SimClient } from "./SimClient.ts"
 import { SimServer } from "./SimServer.ts"
-import { make as makeTime, quiet } from "./VirtualTime.ts"
+import { make as makeTime, quiet as untilQuiet } from "./VirtualTime.ts"
 
 const checkers: ReadonlyArray<Checker> = [
   convergence,
@@ -91,6 +91,7 @@ export const run = async (
     labels.set(id, made)
     return made
   }
+  const quiet = () => untilQuiet(databases.server.underWay)
   const app = serverApp(scenario.app)
   const serverView = makeServerView(databases.server.probe, app, role)
 
@@ -125,26 +126,30 @@ export const run = async (
     label
   }
   const violations = invariantsOf(scenario)
+  /** Digests of tables for which all hold. */
+  const sound = new Set<string>()
   const checkInvariants = (where: string, read: World["server"]["read"]) =>
     violations === null
       ? Effect.void
-      : Effect.map(read<{ name: string }>(violations), (rows) => {
-          for (const { name } of rows) violated(`invariant ${name}`, `It does not hold on ${where}.`)
+      : Effect.gen(function* () {
+          const digests = yield* digestsOf(read, app)
+          if (sound.has(digests)) return
+          const broken = yield* read<{ name: string }>(violations)
+          for (const { name } of broken) violated(`invariant ${name}`, `It does not hold on ${where}.`)
+          if (broken.length === 0) sound.add(digests)
         })
 
   // ---- servers and clients -----------------------------------------------------------------------------------
 
   let committedAt = ""
-  const onServerIdle = () => {
-    const xmax = Effect.runSync(
-      serverView.read<{ x: string }>("SELECT pg_snapshot_xmax(pg_current_snapshot())::text AS x")
-    )[0]!.x
-    if (xmax === committedAt) return
-    committedAt = xmax
+  const onServerIdle = Effect.gen(function* () {
+    const version = yield* databases.server.version
+    if (version === committedAt) return
+    committedAt = version
     if (hooks.length === 0) return
-    Effect.runSync(hook("serverCommitted", (f) => f()))
-    Effect.runSync(checkInvariants("the server", serverView.read))
-  }
+    yield* hook("serverCommitted", (f) => f())
+    yield* checkInvariants("the server", serverView.read)
+  })
   const servers = script.serverSkewsMs.map(
     (skewMs, index) =>
       new SimServer({
@@ -215,7 +220,9 @@ export const run = async (
     const delay = () => {
       const slow = !healed && fate.chance(network.slow)
       if (slow) fault("latency")
-      return 1 + fate.int(slow ? 60_000 : network.latencyMsMax)
+      if (slow) return 1 + fate.int(60_000)
+      // Some ways are quick, so that a later request overtakes an earlier one.
+      return 1 + fate.int(fate.chance(0.5) ? network.latencyMsMax : network.latencyMsMax / 32)
     }
     const deliver = (again: boolean) => async () => {
       const alive = servers.filter((server) => server.up)
@@ -304,8 +311,10 @@ export const run = async (
         )
       )
       .pipe(
-        Effect.match({ onFailure: (error) => String(error.cause ?? error), onSuccess: () => null }),
-        Effect.tap(() => Effect.sync(onServerIdle)),
+        // A COMMIT that fails is a defect.
+        Effect.sandbox,
+        Effect.match({ onFailure: (cause) => String(causeOf(Cause.squash(cause))), onSuccess: () => null }),
+        Effect.tap(() => onServerIdle),
         Effect.runPromise
       )
 
@@ -441,7 +450,7 @@ export const run = async (
     }
     for (let i = 0; i < script.devices.length; i++) clients.push(client(i))
     Object.assign(world, { clients: clients.map((c) => c.view) })
-    onServerIdle()
+    await Effect.runPromise(onServerIdle)
     for (const checker of checkers) {
       hooks.push(
         checker.hooks(world, {
@@ -465,15 +474,20 @@ export const run = async (
     }
     healed = true
     emit({ lane: "sim", kind: "healed" })
-    for (const one of [...servers, ...clients]) one.heal()
+    for (const one of [...servers, ...clients]) {
+      one.heal()
+      await quiet()
+    }
     for (const one of [...servers, ...clients]) await revive(one)
     await runUntil(time.now() + healingMs)
-    for (let round = 0; round < healingRounds; round++) {
+    for (let round = 0, calm = false; round < healingRounds && !calm; round++) {
+      const before = trace.length
       for (const one of clients) {
         one.poke()
         await quiet()
         await runUntil(time.now() + timeoutMs)
       }
+      calm = isCalm(trace.slice(before), clients.length)
     }
     await Effect.runPromise(hook("finished", (f) => f as unknown as Effect.Effect<void>))
     emit({ lane: "sim", kind: "converged" })
@@ -522,6 +536,9 @@ export const run = async (
   }
 }
 
+/** What Postgres said. */
+const causeOf = (error: unknown) => (error instanceof Error && error.cause ? error.cause : error)
+
 type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never
 export type Emit = (event: DistributiveOmit<Event, "at">) => void
 
@@ -535,6 +552,15 @@ export const verdictOf = (verdict: Protocol.Verdict, label: (id: string) => stri
   outcome: verdict.outcome,
   ...("error" in verdict ? { why: `${verdict.error.class}: ${verdict.error.message}` } : {})
 })
+
+/** Whether every client has synced and none has learnt anything: nothing can change any more. */
+const isCalm = (events: ReadonlyArray<Event>, clients: number): boolean => {
+  const applied = events.filter((event) => event.kind === "applied")
+  return (
+    new Set(applied.map(({ lane }) => lane)).size === clients &&
+    applied.every(({ path, pending }) => path === "nothing" && pending === 0)
+  )
+}
 
 /** One statement for all of them: the names of those that do not hold. */
 const invariantsOf = ({ invariants = [] }: Scenario): string | null =>

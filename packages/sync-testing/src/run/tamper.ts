@@ -1,4 +1,5 @@
 /** A database client whose statements are rewritten on their way: how planted bugs get in. */
+import type { SqlClient } from "@effect/sql"
 import type { PgliteSqlClient } from "@synchrotron/sql-pglite"
 import { Effect } from "effect"
 
@@ -6,13 +7,13 @@ import { Effect } from "effect"
 const crossing =
   /^SELECT id, hlc, user_id, claims, name, version, args FROM synchrotron\.records WHERE hlc > \$1/
 
-export const tamper = (
-  sql: PgliteSqlClient,
+export const tamper = <Sql extends SqlClient.SqlClient>(
+  sql: Sql,
   rewrite: ((text: string) => string) | undefined,
-  withTransaction?: PgliteSqlClient["withTransaction"],
+  withTransaction?: SqlClient.SqlClient["withTransaction"],
   /** Told how many canonical records a late arrival goes before. */
   onCrossed?: (records: number) => void
-): PgliteSqlClient => {
+): Sql => {
   if (rewrite === undefined && withTransaction === undefined) return sql
   const change = rewrite ?? ((text: string) => text)
   const unsafe = ((text: string, params?: ReadonlyArray<unknown>) => {
@@ -24,9 +25,12 @@ export const tamper = (
           })
         )
       : statement
-  }) as PgliteSqlClient["unsafe"]
+  }) as Sql["unsafe"]
+  /** PGlite's only. */
   const pipeline: PgliteSqlClient["pipeline"] = (statements) =>
-    sql.pipeline(statements.map((statement) => ({ ...statement, sql: change(statement.sql) })))
+    (sql as unknown as PgliteSqlClient).pipeline(
+      statements.map((statement) => ({ ...statement, sql: change(statement.sql) }))
+    )
   return new Proxy(sql, {
     get: (target, property, receiver) =>
       property === "unsafe"
