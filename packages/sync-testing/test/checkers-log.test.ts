@@ -381,6 +381,43 @@ describe("a broken run is reported", () => {
       DELETE FROM synchrotron.patches WHERE record_id = '${mine.left!.id}'`
   }))
 
+  // A write from outside that inserts the row `one` again, and replaces it.
+  const replaces = () => {
+    const image = (n: number) => `jsonb_build_object('id', 'one', 'n', '${n}', 'list', 'A')`
+    const id = "00000000-0000-4000-8000-00000000beef"
+    return `${nextCommit};UPDATE counters SET n = 9 WHERE id = 'one';
+      INSERT INTO synchrotron.patches (record_id, tbl, key, before, after)
+      VALUES ('${id}', 'public.counters', '["one"]', ${image(1)}, ${image(9)});
+      INSERT INTO synchrotron.records (id, hlc, user_id, claims, name, version, args, content, status, seq)
+      SELECT '${id}', overlay(max(hlc) placing 'ffff-00000000-0000-0000-0000-000000000000' from 14), 'postgres', '{}', 'synchrotron.external', 1,
+        jsonb_build_array(jsonb_build_object('table', 'public.counters', 'key', '["one"]', 'before', NULL, 'after', ${image(9)}))::text, '', 'applied',
+        (SELECT seq FROM synchrotron.realm) FROM synchrotron.records;
+      UPDATE synchrotron.realm SET clock_counter = 65535`
+  }
+  reports("a write from outside replaces a row", ["I2"], /duplicate key value violates/, () => ({
+    sql: replaces()
+  }))
+  const keyTaken = (become: string) =>
+    Effect.flatMap(run.view.reference, (reference) =>
+      Effect.as(Effect.orDie(reference.sql.unsafe(become)), reference)
+    )
+  reports(
+    "a write from outside replaces a row, and the reference lets it",
+    ["I2"],
+    /it inserts public\.counters \["one"\], and another row is there/,
+    () => ({
+      sql: replaces(),
+      reference: keyTaken(`ALTER FUNCTION synchrotron.key_taken(text) RENAME TO kept;
+        CREATE FUNCTION synchrotron.key_taken(tbl text) RETURNS void LANGUAGE sql AS ''`)
+    })
+  )
+  it("and the reference is as it was", () =>
+    inStage(
+      keyTaken(
+        "DROP FUNCTION synchrotron.key_taken(text); ALTER FUNCTION synchrotron.kept(text) RENAME TO key_taken"
+      )
+    ))
+
   reports("places are swapped", ["I3"], /A place is for ever/, () => ({ sql: swap("one", "two") }))
   reports("a place is told wrong", ["I3"], /in the answer to exchange/, () => ({
     calls: [

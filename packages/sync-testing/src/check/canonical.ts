@@ -106,6 +106,25 @@ const straysSql = `SELECT p.record_id AS id, count(*)::integer AS patches,
   WHERE NOT EXISTS (SELECT FROM synchrotron.records AS r WHERE r.id = p.record_id AND r.status <> 'voided')
   GROUP BY p.record_id ORDER BY p.record_id`
 
+/**
+ * External records $1 that insert a row where another one is: the first of their patches of a key inserts, and what the
+ * reference noted first about it is a row, and another one. Whoever executes patches may not let one write replace
+ * another, and the reference executes them by the engine's own means, so its word is not enough.
+ */
+const replacedSql = `SELECT told.id, told.tbl || ' ' || told.key AS row
+  FROM (
+    SELECT DISTINCT ON (x.id, p.tbl, p.key) x.id, p.tbl, p.key, p.before, p.after
+    FROM jsonb_to_recordset($1::jsonb) AS x(id uuid, patches jsonb), ROWS FROM (
+      jsonb_to_recordset(x.patches) AS ("table" text, key text, before jsonb, after jsonb)
+    ) WITH ORDINALITY AS p(tbl, key, before, after, position)
+    ORDER BY x.id, p.tbl, p.key, p.position
+  ) AS told
+  JOIN (
+    SELECT DISTINCT ON (record_id, tbl, key) record_id AS id, tbl, key, before
+    FROM synchrotron.patches ORDER BY record_id, tbl, key, n
+  ) AS done USING (id, tbl, key)
+  WHERE told.before IS NULL AND done.before <> told.after`
+
 const replay = (world: World): Effect.Effect<Replay> =>
   Effect.gen(function* () {
     const { read } = world.server
@@ -134,6 +153,12 @@ const replay = (world: World): Effect.Effect<Replay> =>
         yield* note(failures, record, executeAlone(reference, mode, record, run))
       }
     }
+    const outside = records.filter((record) => record.client_id === null && !failures.has(record.id))
+    const replaced = yield* readAlone<{ id: string; row: string }>(replacedSql, [
+      JSON.stringify(outside.map(({ id, args }) => ({ id, patches: JSON.parse(args) as unknown })))
+    ])
+    for (const { id, row } of replaced)
+      failures.set(id, { denied: false, message: `it inserts ${row}, and another row is there` })
     const alone = new Map(
       (yield* readAlone<{ record_id: string; net: string }>(netDigestsSql)).map((row) => [
         row.record_id,
