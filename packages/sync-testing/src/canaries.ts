@@ -28,6 +28,16 @@ export const canaries: ReadonlyArray<Canary> = [
     )
   },
   {
+    name: "wrong-fast-path",
+    about:
+      "A client puts rows without replaying its pending records, although they wrote to the same tables.",
+    seedsMax: 10,
+    client: replacing(
+      "SELECT written, used FROM synchrotron.keep_record(",
+      "SELECT ARRAY[]::text[] AS written, ARRAY[]::text[] AS used FROM synchrotron.keep_record("
+    )
+  },
+  {
     name: "server-skips-undo",
     about: "The authority does not take back the records that a late arrival goes before.",
     seedsMax: 10,

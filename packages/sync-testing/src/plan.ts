@@ -34,7 +34,7 @@ export const plan = (scenario: Scenario, options: PlanOptions): Script => {
   const devices = devicesOf(scenario, character, clocks, options)
   const tickMs = stream(seed, "tick").pick([1, 10, 100, 1000])
   // In some runs most of what users do happens while answers are on their way to them.
-  const crowded = stream(seed, "crowd").chance(0.4)
+  const crowded = stream(seed, "crowd").chance(0.5)
   const network = networkOf(seed, character, crowded)
   const workload = new Workload(scenario, character, clocks, options, { tickMs, network, crowded })
   workload.run()
@@ -129,7 +129,7 @@ const networkOf = (seed: number, character: Character, crowded: boolean): Networ
     // A network without faults takes its time as well, so that requests cross.
     latencyMsMax: character.has("latency")
       ? spread(random, crowded ? 5 * second : 100, 20 * second)
-      : random.pick([0, 20, 100]),
+      : random.pick(crowded ? [50, 100] : [0, 20, 100]),
     loss: rate("loss"),
     duplication: rate("duplication"),
     lostResponse: rate("lost-response"),

@@ -16,6 +16,8 @@ export interface Sight {
   readonly view: Tables
   /** Images of all rows, by {@link rowName}. */
   readonly rows: ReadonlyMap<string, Protocol.Image>
+  /** Names of those in the audiences that he holds. */
+  readonly held: ReadonlySet<string>
   /** Whether images that are no rows, or not now, may be seen: what was found out so far, by name of row and image. */
   readonly trials: Map<string, boolean>
 }
@@ -81,14 +83,18 @@ export const readSight = (world: World, principal: Principal, at: string): Effec
     ])
     const view: Record<string, ReadonlyArray<string>> = {}
     const rows = new Map<string, Protocol.Image>()
+    const held = new Set<string>()
     for (const { rows: all, tbl } of found as ReadonlyArray<{
       readonly tbl: string
       readonly rows: ReadonlyArray<readonly [string, Protocol.Image, string | null]>
     }>) {
       view[tbl] = all.flatMap(([, , text]) => text ?? [])
-      for (const [key, image] of all) rows.set(rowName(tbl, key), image)
+      for (const [key, image, text] of all) {
+        rows.set(rowName(tbl, key), image)
+        if (text !== null) held.add(rowName(tbl, key))
+      }
     }
-    return { at, view, rows, trials: new Map() }
+    return { at, view, rows, held, trials: new Map() }
   })
 
 /** What a client's database holds. */
@@ -134,4 +140,31 @@ const readRows = (world: World, client: ClientView) =>
         ({ rows, tbl }) => [tbl, rows.map(([key, audience]) => [key, audience] as const)] as const
       )
     }
+  })
+
+/**
+ * The confirmed state below what a client shows, computed from its journals: what its records did is taken back, and
+ * what the later records did on the server is done. Images by {@link rowName}.
+ */
+export const readConfirmed = (
+  world: World,
+  client: ClientView
+): Effect.Effect<ReadonlyMap<string, Protocol.Image>> =>
+  Effect.gen(function* () {
+    const shapes = yield* shapesIn(world)
+    const found = yield* client.read<{
+      readonly tbl: string
+      readonly key: string
+      readonly image: Protocol.Image | null
+    }>(
+      `WITH layers AS (
+         ${shapes.map(({ image, key, name, table }) => `SELECT 0 AS layer, 0::bigint AS n, ${literal(name)} AS tbl, ${key} AS key, ${image} AS image FROM ${table} AS t`).join(" UNION ALL ")}
+         UNION ALL SELECT 1, -p.n, p.tbl, p.key, p.before FROM synchrotron.patches AS p
+         UNION ALL SELECT 2, l.n, l.tbl, l.key, l.after FROM synchrotron.later_patches AS l
+       )
+       SELECT DISTINCT ON (tbl, key) tbl, key, image FROM layers ORDER BY tbl, key, layer DESC, n DESC`
+    )
+    return new Map(
+      found.flatMap(({ image, key, tbl }) => (image === null ? [] : [[rowName(tbl, key), image] as const]))
+    )
   })
