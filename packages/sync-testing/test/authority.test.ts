@@ -270,7 +270,7 @@ describe.each(kinds)("with the authority on %s,", (kind) => {
       Effect.gen(function* () {
         const { server } = stage.world
         const x = newId("immediate")
-        const early = yield* execute(a, Kitchen.set({ id: x, n: 10 }))
+        const early = yield* execute(a, Kitchen.set({ id: `${x}early`, n: 10 }))
         yield* server.withTransaction(
           server.unsafe(`
           INSERT INTO counters (id, n) VALUES ('${x}', 1);
