@@ -22,7 +22,9 @@ import * as Random from "../Random.ts"
 import type { Scenario } from "../Scenario.ts"
 import type { Device } from "../Script.ts"
 import { deviceApp, novelty, throwing } from "./apps.ts"
-import { type Answer, type Emit, type Hook, verdictOf } from "./run.ts"
+import type { Checks } from "./Checks.ts"
+import type { Log } from "./Log.ts"
+import type { Answer } from "./network.ts"
 import type { Attachment, Database } from "./Slot.ts"
 import { tamper } from "./tamper.ts"
 import type { VirtualTime } from "./VirtualTime.ts"
@@ -36,14 +38,9 @@ interface Options {
   readonly seed: number
   readonly tickMs: number
   readonly canary: ((sql: string) => string) | undefined
-  readonly hook: Hook
-  readonly emit: Emit
-  readonly label: (id: string, ordinal: number) => void
-  readonly labelOf: (id: string) => string
+  readonly checks: Checks
+  readonly log: Log
   readonly send: (request: Protocol.SyncRequest, resume: (answer: Answer) => void) => Exchange
-  readonly onExecuted: () => void
-  readonly onReplayed: (records: number) => void
-  readonly checkInvariants: (read: Read) => Effect.Effect<void>
 }
 
 export class SimClient {
@@ -109,7 +106,7 @@ export class SimClient {
       onCrash: (message) => {
         this.crashed = true
         this.up = false
-        this.options.emit({ lane: this.name, kind: "crashed", message })
+        this.options.log.emit({ lane: this.name, kind: "crashed", message })
       }
     })
     this.attachment = attachment
@@ -176,10 +173,10 @@ export class SimClient {
     this.committedAt = row!.x
     this.memory.forget()
     if (!this.ready) return
-    Effect.runSync(this.options.hook("clientCommitted", (f) => f(this.view)))
+    Effect.runSync(this.options.checks.hook("clientCommitted", (f) => f(this.view)))
     // Patches stand in for code that is not known or not allowed here, and keep no rules of their own.
     if (Effect.runSync(pendingOf(this.view)) === 0)
-      Effect.runSync(this.options.checkInvariants(this.view.read))
+      Effect.runSync(this.options.checks.invariants(this.name, this.view.read))
   }
 
   private readonly answers = new WeakMap<Protocol.SyncResponse, Exchange>()
@@ -194,7 +191,7 @@ export class SimClient {
       })
       if (!this.connectivity.get()) return yield* new Offline({ message: "The device is offline." })
       const sent = this.options.send(request, (answer) => resumeLater(answer))
-      yield* this.options.hook("sent", (f) => f(sent, JSON.stringify(request).length))
+      yield* this.options.checks.hook("sent", (f) => f(sent, JSON.stringify(request).length))
       const answer = yield* answered
       if (answer._tag === "Offline") return yield* new Offline({ message: "No answer." })
       if (answer._tag === "Error") return yield* answer.error
@@ -205,15 +202,18 @@ export class SimClient {
 
   /** The replica, with its doings told. */
   private watched(replica: Replica.Replica): Replica.Replica {
-    const { emit, hook, label, labelOf, onExecuted, onReplayed } = this.options
+    const {
+      checks: { hook },
+      log
+    } = this.options
     const told = (executed: Replica.Executed<unknown>, name: string, version: number, args: unknown) =>
       Effect.suspend(() => {
-        label(executed.id, ++this.ordinals)
-        onExecuted()
-        emit({
+        log.name(executed.id, `${this.name}#${++this.ordinals}`)
+        log.counts.actions++
+        log.emit({
           lane: this.name,
           kind: "executed",
-          record: labelOf(executed.id),
+          record: log.label(executed.id),
           action: name,
           args: JSON.stringify(args ?? null),
           hlc: executed.hlc
@@ -242,9 +242,9 @@ export class SimClient {
         Effect.tap(replica.receive(request, response), (received) =>
           Effect.gen(this, function* () {
             const exchange = this.answers.get(response)!
-            onReplayed(received.replayed)
+            log.counts.replays += received.replayed
             const pending = yield* Effect.orDie(replica.pendingCount)
-            emit({
+            log.emit({
               lane: this.name,
               kind: "applied",
               exchange: exchange.number,
@@ -252,7 +252,7 @@ export class SimClient {
               rows: received.rows,
               replayed: received.replayed,
               pending,
-              verdicts: response.verdicts.map((v) => verdictOf(v, labelOf))
+              verdicts: response.verdicts.map(log.verdict)
             })
             if (received.path !== "stale") yield* hook("applied", (f) => f(exchange, response, received))
           })
@@ -283,7 +283,7 @@ export class SimClient {
     if (operation === undefined) return
     const { name, version } = operation.action
     const refused = (error: string) =>
-      this.options.emit({
+      this.options.log.emit({
         lane: this.name,
         kind: "refused",
         action: name,
@@ -328,7 +328,7 @@ export class SimClient {
       Effect.exit(tablesBy(((sql, params) => client!.query(sql, params as Array<unknown>)) as Read, this.app))
     )
     if (Exit.isSuccess(exit))
-      await Effect.runPromise(this.options.hook("observed", (f) => f(this.view, exit.value)))
+      await Effect.runPromise(this.options.checks.hook("observed", (f) => f(this.view, exit.value)))
   }
 
   async inbox(random: Random.Random): Promise<void> {
@@ -337,7 +337,7 @@ export class SimClient {
     if (records.length === 0) return
     const record = random.pick(records)
     const retry = random.chance(0.5)
-    await Effect.runPromise(options.hook("settling", (f) => f(this.view, record.id)))
+    await Effect.runPromise(options.checks.hook("settling", (f) => f(this.view, record.id)))
     const settled: Effect.Effect<Replica.Executed<unknown> | null, unknown> = retry
       ? client!.rejected.retry(record.id)
       : Effect.as(client!.rejected.dismiss(record.id), null)
@@ -346,15 +346,15 @@ export class SimClient {
     const as: Executed | null =
       exit.value === null ? null : { ...exit.value, name: record.name, version: record.version }
     if (as !== null) {
-      options.label(as.id, ++this.ordinals)
-      options.onExecuted()
+      options.log.name(as.id, `${this.name}#${++this.ordinals}`)
+      options.log.counts.actions++
     }
-    options.emit({
+    options.log.emit({
       lane: this.name,
       kind: retry ? "retried" : "dismissed",
-      record: options.labelOf(record.id)
+      record: options.log.label(record.id)
     })
-    await Effect.runPromise(options.hook("settledByUser", (f) => f(this.view, record.id, as)))
+    await Effect.runPromise(options.checks.hook("settledByUser", (f) => f(this.view, record.id, as)))
   }
 
   async honestRequest(): Promise<Protocol.SyncRequest | null> {
@@ -364,15 +364,15 @@ export class SimClient {
 
   setOnline(online: boolean): void {
     if (this.connectivity.get() === online) return
-    this.options.emit({ lane: this.name, kind: online ? "online" : "offline" })
+    this.options.log.emit({ lane: this.name, kind: online ? "online" : "offline" })
     this.connectivity.set(online)
   }
 
   partition(forMs: number): void {
-    const { emit, time } = this.options
+    const { log, time } = this.options
     this.partitionedUntil = time.now() + forMs
-    emit({ lane: this.name, kind: "partition" })
-    time.schedule(this.partitionedUntil, () => emit({ lane: this.name, kind: "reachable" }))
+    log.emit({ lane: this.name, kind: "partition" })
+    time.schedule(this.partitionedUntil, () => log.emit({ lane: this.name, kind: "reachable" }))
   }
 
   crashAfter(after: number, downMs: number): void {

@@ -1,0 +1,26 @@
+/** What the parts of a run share. */
+import type { Exchange, ServerView } from "../check/Checker.ts"
+import type { Scenario } from "../Scenario.ts"
+import type { Script } from "../Script.ts"
+import type { Checks } from "./Checks.ts"
+import type { Log } from "./Log.ts"
+import type { SimClient } from "./SimClient.ts"
+import type { SimServer } from "./SimServer.ts"
+import type { VirtualTime } from "./VirtualTime.ts"
+
+export interface Simulation {
+  readonly scenario: Scenario
+  readonly script: Script
+  readonly time: VirtualTime
+  readonly log: Log
+  readonly checks: Checks
+  readonly serverView: ServerView
+  readonly servers: ReadonlyArray<SimServer>
+  readonly clients: ReadonlyArray<SimClient>
+  /** The next exchange has the next number. */
+  readonly exchange: (from: SimClient, request: Exchange["request"]) => Exchange
+  /** Writes to the servers' database past every action; gives what went wrong. */
+  readonly write: (sql: string) => Promise<string | null>
+  /** Whether the faults are over. */
+  healed: boolean
+}
