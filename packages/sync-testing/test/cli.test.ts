@@ -311,20 +311,22 @@ it("takes all faults, none, or a list", () => {
 describe("npm run sim", () => {
   const npm = (
     args: ReadonlyArray<string>,
-    options: { cwd?: string; env?: Record<string, string>; interruptMs?: number } = {}
+    options: { cwd?: string; env?: Record<string, string>; interruptAt?: string } = {}
   ) =>
     new Promise<{ code: number | null; stdout: string; stderr: string }>((resolve, reject) => {
       const child = spawn(process.execPath, [join(root, "scripts/sim.mjs"), ...args], {
         cwd: options.cwd ?? folder,
         env: { ...process.env, INIT_CWD: options.cwd ?? folder, NODE_OPTIONS: "", ...options.env }
       })
-      if (options.interruptMs !== undefined) setTimeout(() => child.kill("SIGINT"), options.interruptMs)
       let [stdout, stderr] = ["", ""]
       child.stdout.setEncoding("utf8").on("data", (chunk) => {
         stdout += chunk
       })
       child.stderr.setEncoding("utf8").on("data", (chunk) => {
+        const had = options.interruptAt !== undefined && stderr.includes(options.interruptAt)
         stderr += chunk
+        if (!had && options.interruptAt !== undefined && stderr.includes(options.interruptAt))
+          child.kill("SIGINT")
       })
       child.once("error", reject)
       child.once("close", (code) => resolve({ code, stdout, stderr }))
@@ -359,10 +361,23 @@ describe("npm run sim", () => {
   }, 180_000)
 
   it("without end is stopped by SIGINT, and gives its result", async () => {
-    const { code, stdout } = await npm(["--forever", "--json", "--actions", "5"], { interruptMs: 45_000 })
-    const { seeds, verdict } = JSON.parse(stdout)
+    // What fails is told at once, so it says when there is something to stop.
+    const args = [
+      "--forever",
+      "--seed",
+      "1",
+      "--canary",
+      "skip-undo",
+      "--no-shrink",
+      "--json",
+      "--out",
+      folder
+    ]
+    const { code, stdout } = await npm(args, { interruptAt: "saved as" })
+    const { failedSeeds, seeds, verdict } = JSON.parse(stdout)
     expect(seeds).toBeGreaterThan(0)
-    expect([verdict, code]).toEqual(["pass", 0])
+    expect(failedSeeds).toBeGreaterThan(0)
+    expect([verdict, code]).toEqual(["fail", 1])
   }, 120_000)
 
   it("runs a scenario from anywhere", async () => {
