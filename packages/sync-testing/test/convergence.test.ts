@@ -15,7 +15,7 @@ const randomOf = (seed: number) => {
   }
 }
 
-const seedsMax = Number(process.env.SEEDS ?? 100)
+const seedsMax = Number(process.env.SEEDS ?? 50)
 
 const schedule = (world: World, clients: ReadonlyArray<TestClient>, seed: number) =>
   Effect.gen(function* () {

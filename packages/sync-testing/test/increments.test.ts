@@ -5,7 +5,7 @@ import { expectConverged, kinds, randomOf, type Stage, scalar, stageOf, syncAll 
 import { inc, kitchenApp } from "./kitchen.ts"
 import { exchange, type TestClient, tablesOf } from "./world.ts"
 
-const seedsMax = Number(process.env.SEEDS ?? 200)
+const seedsMax = Number(process.env.SEEDS ?? 80)
 
 /** Increments, and the ways in which a network delivers requests and answers: not, twice, late. */
 const schedule = ({ world, clients }: Stage, seed: number) =>
