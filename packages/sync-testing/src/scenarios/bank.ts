@@ -298,19 +298,26 @@ export default defineScenario({
     const name = () => random.pick(accountNames)
     const roll = random.int(100)
     if (roll < 58) {
-      const from = own()
-      const to = random.pick(accounts)
+      const funded = working.filter((account) => account.amount > 0)
+      const from = funded.length > 0 && random.chance(0.9) ? random.pick(funded) : own()
+      const others = accounts.filter((account) => account !== from)
+      const to = random.pick(random.chance(0.95) ? others : accounts)
       return transfer({ from: from.id, to: to.id, amount: amountOf(random, from.amount) })
     }
     if (roll < 66) {
-      const made = await query<{ id: string }>("SELECT id FROM transfers ORDER BY made_at DESC, id LIMIT 6")
+      // Two people may reverse one transfer, before they hear of each other.
+      const made = await query<{ id: string }>(
+        `SELECT id FROM transfers AS t WHERE reverses IS NULL AND NOT EXISTS (SELECT FROM transfers AS r WHERE r.reverses = t.id)
+         ORDER BY made_at DESC, id LIMIT 6`
+      )
       return made.length === 0 ? undefined : reverse({ transfer: random.pick(made).id })
     }
     if (roll < 70) return sweep({ into: own().id })
     if (roll < 77) return accounts.length < accountsMax ? open({ name: name() }) : undefined
     if (roll < 82) {
-      const unused = accounts.filter((account) => !account.used && account.amount === 0)
-      return close({ account: (unused.length > 0 && random.chance(0.8) ? random.pick(unused) : own()).id })
+      const unused = mine.filter((account) => !account.used && account.amount === 0)
+      const known = unused.length > 0 && random.chance(0.9)
+      return close({ account: (known ? random.pick(unused) : own()).id })
     }
     if (roll < 88) return rename({ account: random.pick(accounts).id, name: name() })
     if (roll < 94) {
