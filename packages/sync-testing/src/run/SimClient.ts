@@ -25,6 +25,7 @@ import { deviceApp, novelty, throwing } from "./apps.ts"
 import type { Checks } from "./Checks.ts"
 import type { Log } from "./Log.ts"
 import type { Answer } from "./network.ts"
+import { SimProcess } from "./SimProcess.ts"
 import type { Attachment, Database } from "./Slot.ts"
 import { tamper } from "./tamper.ts"
 import type { VirtualTime } from "./VirtualTime.ts"
@@ -43,11 +44,10 @@ interface Options {
   readonly send: (request: Protocol.SyncRequest, resume: (answer: Answer) => void) => Exchange
 }
 
-export class SimClient {
+export class SimClient extends SimProcess<Attachment> {
   readonly name: string
   readonly principal: Principal
   readonly view: ClientView
-  up = false
   skewMs: number
   exchanges = 0
   private readonly options: Options
@@ -57,12 +57,8 @@ export class SimClient {
   private uuids = 0
   private ordinals = 0
   private partitionedUntil = 0
-  private attachment: Attachment | null = null
-  private scope: Scope.CloseableScope | null = null
   private client: SyncClient.SyncClient | null = null
   private replica: Replica.Replica | null = null
-  private crashed = false
-  private downMs = 0
   private committedAt = ""
   private ready = false
   private readers = 0
@@ -72,6 +68,7 @@ export class SimClient {
   private readonly memory: ReturnType<typeof remembering>
 
   constructor(options: Options) {
+    super()
     this.options = options
     const { device, index, scenario, slot } = options
     this.name = `c${index}`
@@ -104,15 +101,12 @@ export class SimClient {
       onTurnOver: () => forget(),
       onIdle: () => this.committed(),
       onCrash: (message) => {
-        this.crashed = true
-        this.up = false
+        this.ended()
         this.options.log.emit({ lane: this.name, kind: "crashed", message })
       }
     })
-    this.attachment = attachment
+    const scope = this.begin(attachment)
     this.ready = false
-    const scope = Effect.runSync(Scope.make())
-    this.scope = scope
     const self = this
     const booted = await Effect.gen(function* () {
       const local = yield* Layer.build(PgliteClient.layer({ pglite: attachment.pglite }))
@@ -375,31 +369,18 @@ export class SimClient {
     time.schedule(this.partitionedUntil, () => log.emit({ lane: this.name, kind: "reachable" }))
   }
 
-  crashAfter(after: number, downMs: number): void {
-    this.downMs = downMs
-    this.attachment!.crashAfter(after)
-  }
-
-  async bury(): Promise<number | null> {
-    if (!this.crashed) return null
-    this.crashed = false
-    await this.close()
-    this.committed()
-    return this.downMs
-  }
-
-  heal(): void {
-    this.attachment?.crashAfter(null)
+  override heal(): void {
+    super.heal()
     this.partitionedUntil = 0
     this.setOnline(true)
   }
 
-  async close(): Promise<void> {
-    this.up = false
-    this.attachment?.kill()
-    const { scope } = this
-    this.scope = null
+  protected async settle(): Promise<void> {
+    this.committed()
+  }
+
+  override async close(): Promise<void> {
     this.client = null
-    if (scope !== null) await Effect.runPromise(Scope.close(scope, Exit.void))
+    await super.close()
   }
 }

@@ -19,6 +19,7 @@ import {
 import type { Random } from "../Random.ts"
 import { role } from "./Arena.ts"
 import type { Attachment, ServerSlot } from "./ServerSlot.ts"
+import { SimProcess } from "./SimProcess.ts"
 import { tamper } from "./tamper.ts"
 
 export type Served =
@@ -44,20 +45,16 @@ interface Options {
 /** How a request pauses before its second transaction; null for what is no request. */
 const pausing = FiberRef.unsafeMake<(() => Effect.Effect<void>) | null>(null)
 
-export class SimServer {
+export class SimServer extends SimProcess<Attachment> {
   readonly name: string
-  up = false
   /** Commits that took records back, and the records executed again. */
   takenBack = 0
   replayed = 0
   private readonly options: Options
-  private attachment: Attachment | null = null
   private authority: AuthorityService | null = null
-  private scope: Scope.CloseableScope | null = null
-  private crashed = false
-  private downMs = 0
 
   constructor(options: Options) {
+    super()
     this.options = options
     this.name = `s${options.index}`
   }
@@ -67,12 +64,11 @@ export class SimServer {
     const attachment = slot.attach({
       onIdle: this.options.onIdle,
       onCrash: (message) => {
-        this.crashed = true
-        this.up = false
+        this.ended()
         this.options.onCrash(message)
       }
     })
-    const scope = Effect.runSync(Scope.make())
+    const scope = this.begin(attachment)
     const self = this
     const context = await Effect.gen(function* () {
       const sql = yield* attachment.connect
@@ -96,8 +92,6 @@ export class SimServer {
         }).pipe(Layer.provide(Layer.succeed(SqlClient.SqlClient, tamper(sql, canary, gated, crossed))))
       )
     }).pipe(Scope.extend(scope), Effect.withClock(clock), Effect.runPromise)
-    this.scope = scope
-    this.attachment = attachment
     this.authority = Context.get(context, Authority)
     this.up = true
   }
@@ -163,31 +157,7 @@ export class SimServer {
     return { _tag: "failed", error: failure }
   }
 
-  crashAfter(after: number, downMs: number): void {
-    if (!this.up) return
-    this.downMs = downMs
-    this.attachment!.crashAfter(after)
-  }
-
-  /** Puts a crashed process away; gives how long it stays down, or null when none has crashed. */
-  async bury(): Promise<number | null> {
-    if (!this.crashed) return null
-    this.crashed = false
-    await this.close()
-    await Effect.runPromise(this.options.onIdle)
-    return this.downMs
-  }
-
-  heal(): void {
-    this.attachment?.crashAfter(null)
-  }
-
-  async close(): Promise<void> {
-    this.up = false
-    this.attachment?.kill()
-    this.attachment = null
-    const { scope } = this
-    this.scope = null
-    if (scope !== null) await Effect.runPromise(Scope.close(scope, Exit.void))
+  protected settle(): Promise<void> {
+    return Effect.runPromise(this.options.onIdle)
   }
 }
