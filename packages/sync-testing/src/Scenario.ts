@@ -17,7 +17,10 @@ export interface Actor {
 
 export interface Invariant {
   readonly name: string
-  /** Must return no rows on any replica at any moment: one SELECT, without a semicolon. */
+  /**
+   * One SELECT without a semicolon, about synced tables alone. It must return no rows at any commit, on the server and on
+   * each client on which nothing is pending: below pending records, patches may stand in for code and its rules.
+   */
   readonly sql: string
 }
 
