@@ -26,7 +26,6 @@ type Sql = SqlClient.SqlClient
 interface View {
   readonly sql: Sql
   readonly setup: Setup
-  readonly principal: Principal
   readonly request: Protocol.SyncRequest
   readonly audiences: ReadonlyArray<Audience>
 }
@@ -56,16 +55,20 @@ export const pull = (
       const audiences = [
         ...new Set(results.at(-2)!.map((row) => Object.values(row)[0] as Audience | null))
       ].filter((a) => a !== null)
-      const view: View = { sql, setup, principal, request, audiences }
+      const view: View = { sql, setup, request, audiences }
+      const answers = { verdicts: yield* verdicts(view), notices: yield* notices(view) }
+      const changed = yield* changedKeys(view, realm.seq)
+      const records = yield* recordsAfter(view, realm)
+      // All that is read with content comes last, and the principal stays until the transaction ends.
+      if (changed.length > 0 || records.length > 0) yield* sql.unsafe(asPrincipal(setup, principal))
       return {
         protocol: Protocol.protocolVersion,
         seq: realm.seq,
         serverTimeMs: yield* Clock.currentTimeMillis,
         audiences,
-        verdicts: yield* verdicts(view),
-        notices: yield* notices(view),
-        tables: yield* changedRows(view, realm.seq),
-        later: yield* laterRecords(view, realm),
+        ...answers,
+        tables: yield* readRows(view, changed),
+        later: yield* laterRecords(view, records),
         clock: { ms: realm.ms, counter: realm.counter }
       } satisfies Protocol.SyncResponse
     })
@@ -142,34 +145,43 @@ const notices = ({
   )
 }
 
-/** Keys that changed since the cursors, with the images that the principal may see now; null for the others. */
-const changedRows = (view: View, seq: Seq) =>
+interface ChangedKey {
+  readonly tbl: TableName
+  readonly key: RowKey
+  /** Whether the client may have had it: what is gone matters only then, and is not named otherwise. */
+  readonly known: boolean
+}
+
+/** Keys that changed in the audiences since their cursors. */
+const changedKeys = ({ audiences, request, sql }: View, seq: Seq) => {
+  const since = audiences
+    // An audience may be called `constructor`, which every object has without being given it.
+    .map((audience) => ({
+      audience,
+      seq: Object.hasOwn(request.cursors, audience) ? Number(request.cursors[audience]) : 0
+    }))
+    .filter((cursor) => cursor.seq < seq)
+  return since.length === 0
+    ? Effect.succeed([])
+    : sql.unsafe<ChangedKey>(
+        `SELECT v.tbl, v.key, bool_or(c.seq > 0) AS known FROM jsonb_to_recordset($1::jsonb) AS c(audience text, seq bigint)
+         JOIN synchrotron.row_versions AS v ON v.audience = c.audience AND v.seq > c.seq
+         WHERE NOT v.gone OR c.seq > 0 GROUP BY v.tbl, v.key`,
+        [JSON.stringify(since)]
+      )
+}
+
+/** The images of these rows that the principal may see now; null for the others that the client may have. */
+const readRows = ({ audiences, setup, sql }: View, changed: ReadonlyArray<ChangedKey>) =>
   Effect.gen(function* () {
-    const { sql, request, audiences, setup } = view
-    const since = audiences
-      // An audience may be called `constructor`, which every object has without being given it.
-      .map((audience) => ({
-        audience,
-        seq: Object.hasOwn(request.cursors, audience) ? Number(request.cursors[audience]) : 0
-      }))
-      .filter((cursor) => cursor.seq < seq)
-    if (since.length === 0) return []
-    // A key that the client never had is not named to it: what is gone matters only to a cursor that was there before.
-    const changed = yield* sql.unsafe<{ tbl: TableName; key: RowKey; known: boolean }>(
-      `SELECT v.tbl, v.key, bool_or(c.seq > 0) AS known FROM jsonb_to_recordset($1::jsonb) AS c(audience text, seq bigint)
-       JOIN synchrotron.row_versions AS v ON v.audience = c.audience AND v.seq > c.seq
-       WHERE NOT v.gone OR c.seq > 0 GROUP BY v.tbl, v.key`,
-      [JSON.stringify(since)]
-    )
     const tables: Array<typeof Protocol.TableRows.Type> = []
     for (const [table, rows] of groupByTable(changed)) {
       const statements = setup.tables.get(table)
       if (statements === undefined) continue
-      const present = yield* readAsPrincipal<{ key: RowKey; image: Protocol.Image }>(
-        view,
-        statements.readSql,
-        [rows.map((row) => row.key), audiences]
-      )
+      const present = yield* sql.unsafe<{ key: RowKey; image: Protocol.Image }>(statements.readSql, [
+        rows.map((row) => row.key),
+        audiences
+      ])
       const imagesByKey = new Map(present.map((row) => [row.key, row.image]))
       tables.push({
         table,
@@ -194,35 +206,33 @@ const groupByTable = <R extends { readonly tbl: TableName }>(
   return groups
 }
 
-const readAsPrincipal = <Row extends object>(view: View, statement: string, params: ReadonlyArray<unknown>) =>
-  Effect.gen(function* () {
-    yield* view.sql.unsafe(asPrincipal(view.setup, view.principal))
-    const rows = yield* view.sql.unsafe<Row>(statement, params)
-    yield* view.sql.unsafe("SET LOCAL ROLE NONE")
-    return rows
-  })
+interface StoredRecord {
+  readonly id: RecordId
+  readonly hlc: Hlc.Hlc
+  readonly client_id: string | null
+  readonly user_id: string
+  readonly name: string
+  readonly version: number
+  readonly args: string
+  readonly patches: ReadonlyArray<Protocol.Patch> | null
+}
 
-/** Canonical records that the client's pending ones may cross, each as far as the principal may see it (I6). */
-const laterRecords = (view: View, top: Hlc.ClockState) =>
+/** Canonical records that the client's pending ones may cross. */
+const recordsAfter = ({ request, sql }: View, top: Hlc.ClockState) =>
+  request.after === null || isAfter(Hlc.parts(request.after), top)
+    ? Effect.succeed([])
+    : sql.unsafe<StoredRecord>(
+        `SELECT r.id, r.hlc, r.client_id, r.user_id, r.name, r.version, r.args,
+           (SELECT json_agg(json_build_object('table', p.tbl, 'key', p.key, 'before', p.before, 'after', p.after) ORDER BY p.n)
+            FROM synchrotron.patches AS p WHERE p.record_id = r.id) AS patches
+         FROM synchrotron.records AS r WHERE r.hlc > $1 AND r.status <> 'voided' ORDER BY r.hlc`,
+        [request.after]
+      )
+
+/** These records, each as far as the principal may see it (I6). */
+const laterRecords = (view: View, records: ReadonlyArray<StoredRecord>) =>
   Effect.gen(function* () {
-    const { sql, request } = view
-    if (request.after === null || isAfter(Hlc.parts(request.after), top)) return []
-    const records = yield* sql.unsafe<{
-      id: RecordId
-      hlc: Hlc.Hlc
-      client_id: string | null
-      user_id: string
-      name: string
-      version: number
-      args: string
-      patches: ReadonlyArray<Protocol.Patch> | null
-    }>(
-      `SELECT r.id, r.hlc, r.client_id, r.user_id, r.name, r.version, r.args,
-         (SELECT json_agg(json_build_object('table', p.tbl, 'key', p.key, 'before', p.before, 'after', p.after) ORDER BY p.n)
-          FROM synchrotron.patches AS p WHERE p.record_id = r.id) AS patches
-       FROM synchrotron.records AS r WHERE r.hlc > $1 AND r.status <> 'voided' ORDER BY r.hlc`,
-      [request.after]
-    )
+    const { request, sql } = view
     const images = records.flatMap((record) =>
       (record.patches ?? []).flatMap((patch) =>
         [patch.before, patch.after].flatMap((image) =>
@@ -234,7 +244,7 @@ const laterRecords = (view: View, top: Hlc.ClockState) =>
     for (const statements of view.setup.tables.values()) {
       const mine = images.filter((image) => image.table === statements.name)
       if (mine.length === 0) continue
-      const positions = yield* readAsPrincipal<{ position: number }>(view, statements.visibleSql, [
+      const positions = yield* sql.unsafe<{ position: number }>(statements.visibleSql, [
         JSON.stringify(mine.map((m) => m.image)),
         view.audiences
       ])
