@@ -35,11 +35,12 @@ export interface ClientView {
 export interface ServerView {
   /** The authority's database, as its owner. */
   readonly read: Read
-  /** Runs statements as a user under row-level security, in a transaction that is rolled back; gives the rows of each. */
-  readonly readAs: (
+  /** Runs a statement as a user under row-level security. */
+  readonly readAs: <Row extends object = object>(
     principal: Principal,
-    statements: ReadonlyArray<{ readonly sql: string; readonly params?: ReadonlyArray<unknown> }>
-  ) => Effect.Effect<ReadonlyArray<Rows>>
+    sql: string,
+    params?: ReadonlyArray<unknown>
+  ) => Effect.Effect<Rows<Row>>
   /**
    * Which of the images the user would be shown now, were they rows of the table: each is put into the table and
    * looked for as the user, in a transaction that is rolled back. By position.

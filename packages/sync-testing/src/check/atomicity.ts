@@ -10,28 +10,12 @@
  * | apply     | pending ones are judged, or cursors move             | may change |
  * | restamp   | all pending ones get other stamps                    | may change |
  */
-import { md5 } from "@noble/hashes/legacy.js"
-import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js"
-
 import { Effect } from "effect"
-import type { Checker, ClientView, Read, Tables } from "./Checker.ts"
-import { difference, digestsOf, few, whose } from "./views.ts"
-
-/** What a commit left in a client's database. */
-interface State {
-  readonly tables: string
-  /** Id, status and stamp of each record. */
-  readonly records: ReadonlyArray<readonly [string, "pending" | "rejected" | "voided", string]>
-  /** Cursors and commit. */
-  readonly position: string
-  readonly journal: number
-  readonly later: number
-  /** Records in the journal that are not pending. */
-  readonly strays: ReadonlyArray<string>
-}
+import type { Checker, ClientView } from "./Checker.ts"
+import { type ClientState, clientStateOf, difference, digestsOf, digestsOfRows, few, whose } from "./views.ts"
 
 interface Watched {
-  last: State | null
+  last: ClientState | null
   /** Digests of the tables after the last commits. */
   readonly recent: Array<string>
   /** Commits since the last answer was applied that applied one. */
@@ -48,14 +32,6 @@ export const atomicity: Checker = {
   about:
     "Each operation of the engine is one commit, readers see commits only, and a crash leaves one. Unknown when no commit changed rows.",
   hooks: (world, reporter) => {
-    const tables = (read: Read) => digestsOf(read, world.app)
-    const clientSql = `SELECT
-      (SELECT coalesce(json_agg(json_build_array(r.id, r.status, r.hlc) ORDER BY r.id), '[]') FROM synchrotron.records AS r) AS records,
-      (SELECT seq FROM synchrotron.replica) || ' ' || coalesce((SELECT string_agg(c.audience || '=' || c.seq, ' ' ORDER BY c.audience) FROM synchrotron.cursors AS c), '') AS position,
-      (SELECT count(*)::integer FROM synchrotron.patches) AS journal,
-      (SELECT count(*)::integer FROM synchrotron.later_patches) AS later,
-      (SELECT coalesce(json_agg(DISTINCT p.record_id), '[]') FROM synchrotron.patches AS p
-       WHERE NOT EXISTS (SELECT FROM synchrotron.records AS r WHERE r.id = p.record_id AND r.status = 'pending')) AS strays`
     const serverSql = `SELECT seq,
       (SELECT coalesce(md5(string_agg(r.id || r.status || r.hlc, ' ' ORDER BY r.id)), '') FROM synchrotron.records AS r) AS records,
       (SELECT count(*)::integer FROM synchrotron.undone) AS undone,
@@ -70,21 +46,16 @@ export const atomicity: Checker = {
       watchedByClient.set(client.name, watched)
       return watched
     }
-    const stateOf = (client: ClientView) =>
-      Effect.zipWith(
-        client.read<Omit<State, "tables">>(clientSql),
-        tables(client.read),
-        ([row], tables): State => ({ ...row!, tables })
-      )
+    const stateOf = (client: ClientView) => clientStateOf(client, world.app)
 
-    const keep = (watched: Watched, state: State) => {
+    const keep = (watched: Watched, state: ClientState) => {
       watched.last = state
       if (watched.recent.at(-1) === state.tables) return
       watched.recent.push(state.tables)
       if (watched.recent.length > recentMax) watched.recent.shift()
     }
 
-    const checkInside = (client: ClientView, state: State, { canonical }: Watched) => {
+    const checkInside = (client: ClientView, state: ClientState, { canonical }: Watched) => {
       const pending = state.records.some(([, status]) => status === "pending")
       if (!pending && state.journal + state.later > 0)
         reporter.violated(
@@ -99,7 +70,7 @@ export const atomicity: Checker = {
       }
     }
 
-    const checkStep = (client: ClientView, watched: Watched, before: State, after: State) => {
+    const checkStep = (client: ClientView, watched: Watched, before: ClientState, after: ClientState) => {
       const was = new Map(before.records.map(([id, status, hlc]) => [id, { status, hlc }]))
       const is = new Map(after.records.map(([id, status, hlc]) => [id, { status, hlc }]))
       const pendingBefore = before.records.filter(([, status]) => status === "pending")
@@ -159,7 +130,8 @@ export const atomicity: Checker = {
       observed: (client, tables) =>
         Effect.gen(function* () {
           const { recent } = watchedOf(client)
-          if (recent.length === 0 || recent.includes(digest(world.app, tables))) return
+          if (recent.length === 0 || recent.includes(yield* digestsOfRows(client.read, world.app, tables)))
+            return
           const different = difference(yield* world.tablesOf(client), tables, {
             expected: "after the last commit",
             actual: "for the reader"
@@ -191,7 +163,7 @@ export const atomicity: Checker = {
       serverCommitted: () =>
         Effect.zipWith(
           world.server.read<Omit<NonNullable<typeof server>, "tables">>(serverSql),
-          tables(world.server.read),
+          digestsOf(world.server.read, world.app),
           ([row], tables) => {
             const state = { ...row!, seq: Number(row!.seq), tables }
             if (state.undone > 0)
@@ -220,12 +192,3 @@ export const atomicity: Checker = {
     }
   }
 }
-
-/** The same as the database computes. */
-const digest = (app: { readonly tables: ReadonlyArray<{ readonly name: string }> }, tables: Tables): string =>
-  app.tables
-    .map(({ name }) => {
-      const rows = tables[name] ?? []
-      return rows.length === 0 ? "" : bytesToHex(md5(utf8ToBytes(rows.join("\n"))))
-    })
-    .join(" ")

@@ -148,10 +148,11 @@ export const bounds: Checker = {
             reporter.violated(
               `At the end the inbox of ${whose(client)} has ${inbox} records, of ${executed} that were executed there.`
             )
-          const [held] = (yield* world.server.readAs(client.principal, [
-            { sql: heldSql(world.app) }
-          ])) as ReadonlyArray<ReadonlyArray<{ audience: string | null }>>
-          const audiences = new Set(held!.map(({ audience }) => audience))
+          const held = yield* world.server.readAs<{ audience: string | null }>(
+            client.principal,
+            heldSql(world.app)
+          )
+          const audiences = new Set(held.map(({ audience }) => audience))
           const stale = cursors.filter((audience) => !audiences.has(audience))
           if (stale.length > 0)
             reporter.violated(

@@ -213,12 +213,12 @@ export const confidentiality: Checker = {
         }),
       finished: Effect.gen(function* () {
         for (const client of world.clients) {
-          const [held] = yield* server.readAs(client.principal, [{ sql: heldSql(app) }])
+          const held = yield* server.readAs<{ audience: string | null }>(client.principal, heldSql(app))
           checkClient(
             client,
             yield* readShown(world, client),
             yield* readSight(world, client.principal, "the end"),
-            (held as ReadonlyArray<{ audience: string | null }>).flatMap(({ audience }) => audience ?? []),
+            held.flatMap(({ audience }) => audience ?? []),
             "At the end"
           )
         }

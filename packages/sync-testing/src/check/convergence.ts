@@ -58,7 +58,7 @@ export const convergence: Checker = {
         }),
       finished: Effect.gen(function* () {
         for (const client of world.clients) {
-          const pending = yield* pendingOf(client)
+          const pending = yield* pendingOf(client, world.app)
           if (pending > 0)
             reporter.violated(
               `At the end ${pending} records are still pending on ${whose(client)}, although it could sync.`

@@ -7,7 +7,7 @@ import type { Principal, Protocol } from "@synchrotron/sync-core"
 import { literal } from "@synchrotron/sync-core"
 import { Effect } from "effect"
 import type { ClientView, Tables, World } from "./Checker.ts"
-import { digestsOf, heldSql, pendingOf, type Shape, shapesOf } from "./views.ts"
+import { clientStateOf, heldSql, pendingOf, type Shape, shapesOf } from "./views.ts"
 
 /** What row-level security shows a user. */
 export interface Sight {
@@ -78,16 +78,14 @@ export const readSight = (world: World, principal: Principal, at: string): Effec
       ({ audience, image, key, name, table }) =>
         `SELECT ${literal(name)} AS tbl, coalesce(json_agg(json_build_array(${key}, ${image}, CASE WHEN ${audience} IN (SELECT audience FROM held) THEN t::text END) ORDER BY t::text COLLATE "C"), '[]') AS rows FROM ${table} AS t`
     )
-    const [found] = yield* world.server.readAs(principal, [
-      { sql: `WITH held AS MATERIALIZED (${heldSql(world.app)}) ${selects.join(" UNION ALL ")}` }
-    ])
+    const found = yield* world.server.readAs<{
+      readonly tbl: string
+      readonly rows: ReadonlyArray<readonly [string, Protocol.Image, string | null]>
+    }>(principal, `WITH held AS MATERIALIZED (${heldSql(world.app)}) ${selects.join(" UNION ALL ")}`)
     const view: Record<string, ReadonlyArray<string>> = {}
     const rows = new Map<string, Protocol.Image>()
     const held = new Set<string>()
-    for (const { rows: all, tbl } of found as ReadonlyArray<{
-      readonly tbl: string
-      readonly rows: ReadonlyArray<readonly [string, Protocol.Image, string | null]>
-    }>) {
+    for (const { rows: all, tbl } of found) {
       view[tbl] = all.flatMap(([, , text]) => text ?? [])
       for (const [key, image, text] of all) {
         rows.set(rowName(tbl, key), image)
@@ -111,13 +109,13 @@ export interface Shown {
 export const readShown = (world: World, client: ClientView): Effect.Effect<Shown> =>
   Effect.gen(function* () {
     const { rowsByDigests } = memoryOf(world)
-    const digests = yield* digestsOf(client.read, world.app)
-    const rows = rowsByDigests.get(digests) ?? (yield* readRows(world, client))
-    rowsByDigests.set(digests, rows)
+    const { tables } = yield* clientStateOf(client, world.app)
+    const rows = rowsByDigests.get(tables) ?? (yield* readRows(world, client))
+    rowsByDigests.set(tables, rows)
     const journal = yield* client.read<{ name: string }>(
       "SELECT tbl || ' ' || key AS name FROM synchrotron.patches UNION ALL SELECT tbl || ' ' || key FROM synchrotron.later_patches"
     )
-    return { ...rows, pending: yield* pendingOf(client), journal: journal.map(({ name }) => name) }
+    return { ...rows, pending: yield* pendingOf(client, world.app), journal: journal.map(({ name }) => name) }
   })
 
 const readRows = (world: World, client: ClientView) =>

@@ -38,14 +38,19 @@ export const remembering = (read: Read): { readonly read: Read; readonly forget:
 }
 
 /**
- * What checkers see of the authority's database. `role`: the principals' role.
+ * What checkers see of the authority's database. `role`: the principals' role. `read`: how to read it, when that is
+ * remembered.
  *
  * Statements are one or more of the connection's transactions, so nothing else may be running on it.
  */
-export const makeServerView = (sql: Sql, app: SyncApp.SyncApp, role: string): ServerView => {
+export const makeServerView = (
+  sql: Sql,
+  app: SyncApp.SyncApp,
+  role: string,
+  read: Read = readOf(sql)
+): ServerView => {
   // The one session of a PGlite is prepared already, and must not lose its plans.
   const prepare = "pglite" in sql ? "" : `${Execution.prepare};`
-  const read = readOf(sql)
   let shapes: ReadonlyArray<Trying> | null = null
   const shapesOnce = Effect.suspend(() =>
     shapes !== null
@@ -60,14 +65,17 @@ export const makeServerView = (sql: Sql, app: SyncApp.SyncApp, role: string): Se
     `SELECT set_config('synchrotron.user_id', ${literal(userId)}, true), set_config('request.jwt.claims', ${literal(JSON.stringify(claims))}, true)`
   const becoming = `SET LOCAL ROLE ${identifier(role)}`
 
-  const readAs: ServerView["readAs"] = (principal, statements) =>
-    rolledBack(
-      sql,
-      Effect.zipRight(
-        sql.unsafe(`${prepare}${being(principal)};${becoming}`),
-        Effect.forEach(statements, (s) => sql.unsafe(s.sql, s.params as Array<unknown>))
-      )
-    )
+  const readAs = <Row extends object>(
+    principal: Principal,
+    text: string,
+    params: ReadonlyArray<unknown> = []
+  ): Effect.Effect<Rows<Row>> => {
+    const become = `${prepare}${being(principal)};${becoming}`
+    return params.length > 0
+      ? rolledBack(sql, Effect.zipRight(sql.unsafe(become), sql.unsafe<Row>(text, params as Array<unknown>)))
+      : // One message is one transaction.
+        Effect.map(read(`${become};${text}`), (results) => results.at(-1) as unknown as Rows<Row>)
+  }
 
   /** Puts images of different rows into their tables and gives those that the user sees, by table and key. */
   const trial = (
@@ -90,9 +98,10 @@ export const makeServerView = (sql: Sql, app: SyncApp.SyncApp, role: string): Se
       : ""
     return `SAVEPOINT trial;${empties}SELECT ${puts.join(", ")};${becoming};${looks.join(" UNION ALL ")};ROLLBACK TO SAVEPOINT trial;RELEASE SAVEPOINT trial`
   }
-  const lookFromEnd = 3
+  /** Statements of a trial when no table is emptied first, and those from its look on. */
+  const [trialLength, lookFromEnd] = [6, 3]
 
-  /** One round trip for each round, which begins with the state that is there. */
+  /** In one message; each round begins with the state that is there. `emptied`: for one round only. */
   const tryOn = (
     principal: Principal,
     shapesByName: ReadonlyMap<string, Trying>,
@@ -101,13 +110,17 @@ export const makeServerView = (sql: Sql, app: SyncApp.SyncApp, role: string): Se
   ): Effect.Effect<ReadonlyArray<ReadonlySet<string>>> =>
     rolledBack(
       sql,
-      Effect.flatMap(sql.unsafe(`${prepare}${being(principal)}`), () =>
-        Effect.forEach(rounds, (round) =>
-          Effect.map(sql.unsafe(trial(shapesByName, round, emptied)), (results) => {
-            const looked = (results as unknown as ReadonlyArray<Rows<{ name: string }>>).at(-lookFromEnd)!
+      Effect.map(
+        sql.unsafe(
+          `${prepare}${being(principal)};${rounds.map((round) => trial(shapesByName, round, emptied)).join(";")}`
+        ),
+        (results) =>
+          rounds.map((_, i) => {
+            const looked = (results as unknown as ReadonlyArray<Rows<{ name: string }>>).at(
+              (i - rounds.length + 1) * trialLength - lookFromEnd
+            )!
             return new Set(looked.map(({ name }) => name))
           })
-        )
       )
     )
 
@@ -139,8 +152,7 @@ export const makeServerView = (sql: Sql, app: SyncApp.SyncApp, role: string): Se
               for (const image of round) if (seen[i]!.has(`${image.table} ${image.key}`)) visible.add(image)
             return images.map((image) => visible.has(image))
           }),
-    viewOf: (principal) =>
-      Effect.map(readAs(principal, [{ sql: viewSql(app) }]), ([rows]) => toTables(rows!)),
+    viewOf: (principal) => Effect.map(readAs<TableRow>(principal, viewSql(app)), toTables),
     tables:
       prepare === ""
         ? tablesOf(sql, app)
@@ -218,18 +230,61 @@ const toTables = (rows: ReadonlyArray<TableRow>): Tables =>
 /** Name and rows of each synced table: text forms in the order of their bytes. One statement without parameters. */
 export const tablesSql = (app: SyncApp.SyncApp): string => each(app, () => "")
 
-/** Digests of the synced tables, in their order. */
+/** Digests of the synced tables, in their order: equal when the rows are, in whatever order. */
 export const digestsOf = (read: Read, app: SyncApp.SyncApp): Effect.Effect<string> =>
+  Effect.map(read<{ tables: string }>(`SELECT ${digestsSql(app)} AS tables`), ([row]) => row!.tables)
+
+const digestsSql = (app: SyncApp.SyncApp): string =>
+  app.tables.map(({ name }) => digestSql(`(SELECT t::text FROM ${quoted(name)} AS t)`)).join(" || ' ' || ")
+
+// No sorting and no long text: it is read at each commit.
+const digestSql = (rows: string): string =>
+  `(SELECT count(*) || '/' || coalesce(sum(hashtextextended(x.row, 0)), 0) FROM ${rows} AS x(row))`
+
+/** The same of rows that were read before. */
+export const digestsOfRows = (read: Read, app: SyncApp.SyncApp, tables: Tables): Effect.Effect<string> =>
   Effect.map(
     read<{ tables: string }>(
-      `SELECT ${app.tables
-        .map(
-          ({ name }) =>
-            `coalesce(md5((SELECT string_agg(t::text, E'\\n' ORDER BY t::text COLLATE "C") FROM ${quoted(name)} AS t)), '')`
-        )
-        .join(" || ' ' || ")} AS tables`
+      `SELECT ${app.tables.map((_, i) => digestSql(`unnest($${i + 1}::text[])`)).join(" || ' ' || ")} AS tables`,
+      app.tables.map(({ name }) => tables[name] ?? [])
     ),
     ([row]) => row!.tables
+  )
+
+/** What a commit left in a client's database. */
+export interface ClientState {
+  /** As {@link digestsOf}. */
+  readonly tables: string
+  /** Id, status and stamp of each record. */
+  readonly records: ReadonlyArray<readonly [string, "pending" | "rejected" | "voided", string]>
+  /** Cursors and commit. */
+  readonly position: string
+  readonly journal: number
+  readonly later: number
+  /** Records in the journal that are not pending. */
+  readonly strays: ReadonlyArray<string>
+}
+
+/** One read for all who ask between two commits. */
+export const clientStateOf = (client: ClientView, app: SyncApp.SyncApp): Effect.Effect<ClientState> =>
+  Effect.map(
+    client.read<ClientState>(
+      `SELECT ${digestsSql(app)} AS tables,
+         (SELECT coalesce(json_agg(json_build_array(r.id, r.status, r.hlc) ORDER BY r.id), '[]') FROM synchrotron.records AS r) AS records,
+         (SELECT seq FROM synchrotron.replica) || ' ' || coalesce((SELECT string_agg(c.audience || '=' || c.seq, ' ' ORDER BY c.audience) FROM synchrotron.cursors AS c), '') AS position,
+         (SELECT count(*)::integer FROM synchrotron.patches) AS journal,
+         (SELECT count(*)::integer FROM synchrotron.later_patches) AS later,
+         (SELECT coalesce(json_agg(DISTINCT p.record_id), '[]') FROM synchrotron.patches AS p
+          WHERE NOT EXISTS (SELECT FROM synchrotron.records AS r WHERE r.id = p.record_id AND r.status = 'pending')) AS strays`
+    ),
+    ([row]) => row!
+  )
+
+/** How many records of the client no answer has judged. */
+export const pendingOf = (client: ClientView, app: SyncApp.SyncApp): Effect.Effect<number> =>
+  Effect.map(
+    clientStateOf(client, app),
+    ({ records }) => records.filter(([, status]) => status === "pending").length
   )
 
 /** {@link tablesSql} of the rows whose audience the user holds; run as the user, row-level security takes its part. */
@@ -362,15 +417,6 @@ export const few = (items: ReadonlyArray<string>): string =>
     .slice(0, 3)
     .map((item) => (item.length > 160 ? `${item.slice(0, 160)}…` : item))
     .join(" ")}${items.length > 3 ? ` and ${items.length - 3} more` : ""}`
-
-/** How many records of the client no answer has judged. */
-export const pendingOf = (client: ClientView): Effect.Effect<number> =>
-  Effect.map(
-    client.read<{ n: number }>(
-      "SELECT count(*)::integer AS n FROM synchrotron.records WHERE status = 'pending'"
-    ),
-    (rows) => rows[0]!.n
-  )
 
 /** Tells answers apart: a request may be served more than once. */
 export const answerKey = (exchange: Exchange, response: Protocol.SyncResponse): string =>

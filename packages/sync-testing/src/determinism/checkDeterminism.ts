@@ -203,9 +203,7 @@ const nextOperation = (stage: Stage.Stage, scenario: Scenario, random: Random.Ra
   const userId = userOf(scenario, index)
   const view = makeServerView(stage.sql, scenario.app, stage.role)
   const query: Query = <Row extends object>(sql: string, params: ReadonlyArray<unknown> = []) =>
-    Effect.runPromise(
-      Effect.map(view.readAs(principalOf(userId), [{ sql, params }]), ([rows]) => rows as ReadonlyArray<Row>)
-    )
+    Effect.runPromise(view.readAs<Row>(principalOf(userId), sql, params))
   return Effect.promise(async () =>
     scenario.next({ random, client: { name: `c${index % scenario.users.length}`, userId }, query })
   )

@@ -1,5 +1,4 @@
 /** The checkers of a run, and the scenario's own invariants. */
-import type { SyncApp } from "@synchrotron/sync-core"
 import { Effect } from "effect"
 import { atomicity } from "../check/atomicity.ts"
 import { authorization } from "../check/authorization.ts"
@@ -19,7 +18,6 @@ import { determinism } from "../check/determinism.ts"
 import { durability } from "../check/durability.ts"
 import { order } from "../check/order.ts"
 import { serial } from "../check/serial.ts"
-import { digestsOf } from "../check/views.ts"
 import type { Scenario } from "../Scenario.ts"
 import type { Log } from "./Log.ts"
 
@@ -41,7 +39,6 @@ export type Hook = <K extends keyof Hooks>(
 ) => Effect.Effect<void>
 
 export class Checks {
-  private readonly app: SyncApp.SyncApp
   private readonly log: Log
   private readonly violations: string | null
   private readonly hooks: Array<Hooks> = []
@@ -49,8 +46,7 @@ export class Checks {
   /** Digests of tables for which the scenario's invariants hold. */
   private readonly sound = new Set<string>()
 
-  constructor(scenario: Scenario, app: SyncApp.SyncApp, log: Log) {
-    this.app = app
+  constructor(scenario: Scenario, log: Log) {
     this.log = log
     this.violations = violationsOf(scenario)
   }
@@ -80,11 +76,10 @@ export class Checks {
       { discard: true }
     )
 
-  /** Puts the scenario's invariants to the tables that are there. */
-  readonly invariants = (where: string, read: Read): Effect.Effect<void> =>
+  /** Puts the scenario's invariants to the tables that are there, which have these digests. */
+  readonly invariants = (where: string, read: Read, digests: string): Effect.Effect<void> =>
     Effect.gen(this, function* () {
       if (this.violations === null) return
-      const digests = yield* digestsOf(read, this.app)
       if (this.sound.has(digests)) return
       const broken = yield* read<{ name: string }>(this.violations)
       for (const { name } of broken) this.log.violated(`invariant ${name}`, `It does not hold on ${where}.`)

@@ -17,7 +17,7 @@ import {
   Scope
 } from "effect"
 import type { ClientView, Exchange, Executed, Read } from "../check/Checker.ts"
-import { pendingOf, readOf, remembering, tablesBy } from "../check/views.ts"
+import { clientStateOf, readOf, remembering, tablesBy } from "../check/views.ts"
 import * as Random from "../Random.ts"
 import type { Scenario } from "../Scenario.ts"
 import type { Device } from "../Script.ts"
@@ -169,8 +169,9 @@ export class SimClient extends SimProcess<Attachment> {
     if (!this.ready) return
     Effect.runSync(this.options.checks.hook("clientCommitted", (f) => f(this.view)))
     // Patches stand in for code that is not known or not allowed here, and keep no rules of their own.
-    if (Effect.runSync(pendingOf(this.view)) === 0)
-      Effect.runSync(this.options.checks.invariants(this.name, this.view.read))
+    const { records, tables } = Effect.runSync(clientStateOf(this.view, this.app))
+    if (!records.some(([, status]) => status === "pending"))
+      Effect.runSync(this.options.checks.invariants(this.name, this.view.read, tables))
   }
 
   private readonly answers = new WeakMap<Protocol.SyncResponse, Exchange>()

@@ -1,7 +1,7 @@
 /** Runs a script: steps and messages in virtual time, first with faults, then healed until all have converged. */
 import { Cause, Effect } from "effect"
 import type { Exchange, World } from "../check/Checker.ts"
-import { makeServerView, tablesBy } from "../check/views.ts"
+import { digestsOf, makeServerView, readOf, remembering, tablesBy } from "../check/views.ts"
 import * as Random from "../Random.ts"
 import type { Report } from "../Report.ts"
 import type { Scenario } from "../Scenario.ts"
@@ -36,17 +36,19 @@ export const run = async (
   const log = new Log(() => time.now() - startMs)
   const quiet = () => untilQuiet(databases.server.underWay)
   const app = serverApp(scenario.app)
-  const serverView = makeServerView(databases.server.probe, app, role)
-  const checks = new Checks(scenario, app, log)
+  const memory = remembering(readOf(databases.server.probe))
+  const serverView = makeServerView(databases.server.probe, app, role, memory.read)
+  const checks = new Checks(scenario, log)
 
   let committedAt = ""
   const onServerIdle = Effect.gen(function* () {
     const version = yield* databases.server.version
     if (version === committedAt) return
     committedAt = version
+    memory.forget()
     if (!checks.begun) return
     yield* checks.hook("serverCommitted", (f) => f())
-    yield* checks.invariants("the server", serverView.read)
+    yield* checks.invariants("the server", serverView.read, yield* digestsOf(serverView.read, app))
   })
 
   let exchanges = 0
