@@ -72,3 +72,16 @@ export type EventKind = Event["kind"]
 /** SHA-256 over the events in order, in hexadecimal. */
 export const hash = (events: ReadonlyArray<Event>): string =>
   bytesToHex(sha256(utf8ToBytes(JSON.stringify(events))))
+
+/** The first event in which two traces differ, as JSON; null when they are equal. */
+export const difference = (
+  a: ReadonlyArray<Event>,
+  b: ReadonlyArray<Event>
+): { readonly was: string; readonly is: string } | null => {
+  const textOf = (event: Event | undefined) => (event === undefined ? "nothing" : JSON.stringify(event))
+  for (let i = 0; i < Math.max(a.length, b.length); i++) {
+    const [was, is] = [textOf(a[i]), textOf(b[i])]
+    if (was !== is) return { was, is }
+  }
+  return null
+}

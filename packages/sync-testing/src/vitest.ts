@@ -13,6 +13,7 @@ import { loadRegressions } from "./regressions.ts"
 import { type Arena, openArena } from "./run/Arena.ts"
 import type { Scenario } from "./Scenario.ts"
 import type { Simulated } from "./simulate.ts"
+import { difference } from "./Trace.ts"
 
 export interface SimulationTestsOptions {
   /** How many seeds from 1 on, or which; 10 unless given. */
@@ -46,8 +47,8 @@ export interface SimulationTests {
 }
 
 /**
- * Declares a suite: a test for each seed, one for each failure that is kept, and one that no action depends on anything but
- * its record. A test that fails says what was violated, when and how, with the smallest script that still fails; a seed in
+ * Declares a suite: a test for each seed, one for each failure that is kept, one that a seed does the same again, and one
+ * that no action depends on anything but its record. A test that fails says what was violated, when and how, with the smallest script that still fails; a seed in
  * which no client executed an action is skipped, since it shows nothing.
  *
  * Call it where `describe` may be called. What is wrong with the folder of failures fails the suite.
@@ -82,7 +83,8 @@ export const simulationTests = (
       })
     }
 
-    for (const seed of typeof seeds === "number" ? Array.from({ length: seeds }, (_, i) => i + 1) : seeds) {
+    const numbers = typeof seeds === "number" ? Array.from({ length: seeds }, (_, i) => i + 1) : seeds
+    for (const seed of numbers) {
       it(`seed ${seed}`, { timeout: timeoutMs + shrinkMsMax }, async ({ skip }) => {
         const script = plan(scenario, {
           seed,
@@ -95,6 +97,19 @@ export const simulationTests = (
         if (report.verdict === "unknown") skip("no client executed an action")
         if (report.verdict === "fail")
           expect.fail(await explain({ arena: await arena() }, report, { ...options, shrinkMsMax }))
+      })
+    }
+
+    if (numbers.length > 0) {
+      it("one seed gives one trace", { timeout: timeoutMs }, async ({ skip }) => {
+        const first = reports.find(({ verdict }) => verdict !== "unknown")
+        if (first === undefined) return skip("no client executed an action")
+        const again = await (await arena()).run(first.script)
+        const different = difference(first.trace, again.trace)
+        if (different !== null)
+          expect.fail(
+            `Something besides the seed decides: seed ${first.seed} did something else when it ran again. First ${different.was}, then ${different.is}.`
+          )
       })
     }
 

@@ -4,9 +4,10 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { afterAll, beforeAll, describe, expect, it } from "vitest"
 import { explain } from "../src/failures/explain.ts"
-import { canaries } from "../src/index.ts"
+import { canaries, type Report } from "../src/index.ts"
 import { plan } from "../src/plan.ts"
 import bank from "../src/scenarios/bank.ts"
+import { difference } from "../src/Trace.ts"
 import { simulationTests } from "../src/vitest.ts"
 
 const { arena, reports } = simulationTests(bank, {
@@ -19,6 +20,18 @@ const { arena, reports } = simulationTests(bank, {
 
 it("a seed that ran can be looked at", () => {
   expect(reports).toEqual([expect.objectContaining({ seed: 3, clients: 2, verdict: "pass" })])
+})
+
+it("two traces differ where the first event is another", () => {
+  const [{ trace }] = reports as [Report]
+  expect(difference(trace, trace)).toBeNull()
+  const executed = trace.findIndex(({ kind }) => kind === "executed")
+  const other = trace.with(executed, { at: 0, lane: "sim", kind: "healed" })
+  expect(difference(trace, other)).toEqual({
+    was: JSON.stringify(trace[executed]),
+    is: '{"at":0,"lane":"sim","kind":"healed"}'
+  })
+  expect(difference(trace, trace.slice(0, -1))).toEqual({ was: JSON.stringify(trace.at(-1)), is: "nothing" })
 })
 
 describe("a failure in a test", () => {

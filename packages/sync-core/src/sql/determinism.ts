@@ -30,16 +30,16 @@ $$;`
 export const determinismSql = `
 CREATE SCHEMA IF NOT EXISTS synchrotron_det;
 
--- The next 128 bits of the record's sequence in hexadecimal; NULL outside of records.
+-- The next 128 bits of the record's sequence in hexadecimal; NULL outside of records, unless a simulation gives a seed.
 CREATE OR REPLACE FUNCTION synchrotron_det.draw() RETURNS text LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
-  record text := nullif(current_setting('synchrotron.record', true), '');
+  seed text := coalesce(nullif(current_setting('synchrotron.record', true), ''), nullif(current_setting('synchrotron.seed', true), ''));
   n text;
 BEGIN
-  IF record IS NULL THEN RETURN NULL; END IF;
+  IF seed IS NULL THEN RETURN NULL; END IF;
   n := (coalesce(nullif(current_setting('synchrotron.draws', true), ''), '0')::integer + 1)::text;
   PERFORM set_config('synchrotron.draws', n, true);
-  RETURN md5(record || ':' || n);
+  RETURN md5(seed || ':' || n);
 END $$;
 
 ${["now", "transaction_timestamp", "statement_timestamp", "clock_timestamp"].map(time).join("")}

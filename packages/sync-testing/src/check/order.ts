@@ -191,18 +191,32 @@ export const order: Checker = {
           last === null ? null : Hlc.parts(last.hlc),
           { ms: windowMs, counter: 0 },
           floor,
-          crossed
+          crossed,
+          yield* refusedBefore(row, node)
         ]
         const inTheWay = bounds.filter((bound) => bound !== null && compareStates(at, bound) <= 0)
         if (inTheWay.length === 0)
           reporter.violated(
-            `${world.label(row.id)} was stamped ${stamp}, and placed at ${row.hlc}, although its stamp is in the reorder window (${reorderWindowMs} ms, ${reorderWindowRecords} records) and after all canonical records of its client${last === null ? "" : `, the last of which is at ${last.hlc}`}.`
+            `${world.label(row.id)} was stamped ${stamp}, and placed at ${row.hlc}, although its stamp is in the reorder window (${reorderWindowMs} ms, ${reorderWindowRecords} records) and after all earlier records of its client${last === null ? "" : `, the last canonical one of which is at ${last.hlc}`}.`
           )
         else if (place.ms > Math.max(...inTheWay.map((bound) => bound!.ms)) + 1)
           reporter.violated(
             `${world.label(row.id)} was stamped ${stamp}, and placed at ${row.hlc}, further than just after what it may not pass.`
           )
       })
+
+    /**
+     * Where the last record of this client before this one was refused. Nobody knows at placing time what will be refused,
+     * so records of one request keep out of each other's way.
+     */
+    const refusedBefore = ({ hlc }: Placed, node: string) =>
+      Effect.map(
+        world.server.read<{ hlc: Hlc.Hlc | null }>(
+          "SELECT max(hlc) AS hlc FROM synchrotron.dead_letters WHERE client_id = $1::uuid AND hlc < $2",
+          [node, hlc]
+        ),
+        ([refused]) => (refused!.hlc === null ? null : Hlc.parts(refused!.hlc))
+      )
 
     /** The oldest record that the window's count lets others pass, as of now: at least as late as when it was asked. */
     const lastInWindow = Effect.suspend(() =>

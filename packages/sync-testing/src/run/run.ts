@@ -52,6 +52,7 @@ export const run = async (
   })
 
   let exchanges = 0
+  let writes = 0
   const servers = script.serverSkewsMs.map(
     (skewMs, index) =>
       new SimServer({
@@ -94,12 +95,12 @@ export const run = async (
     servers,
     clients,
     exchange: (from, request): Exchange => ({ number: ++exchanges, client: from.view, request }),
-    // In a transaction like psql's; the time of its record is virtual.
+    // In a transaction like psql's; its time is virtual, and what defaults draw follows from the seed.
     write: (sql) =>
       databases.server.probe
         .withTransaction(
           databases.server.probe.unsafe(
-            `SET LOCAL synchrotron.now = '${new Date(time.now()).toISOString()}';${sql}`
+            `SET LOCAL synchrotron.now = '${new Date(time.now()).toISOString()}';SET LOCAL synchrotron.seed = '${script.seed}:${++writes}';${sql}`
           )
         )
         .pipe(
