@@ -12,7 +12,7 @@ import { clientStateOf, heldSql, pendingOf, type Shape, shapesOf } from "./views
 /** What row-level security shows a user. */
 export interface Sight {
   readonly at: string
-  /** The rows in the audiences that he holds, as `ServerView.viewOf`. */
+  /** The rows in the audiences that he holds, as `ServerView.viewOf` in any order. */
   readonly view: Tables
   /** Images of all rows, by {@link rowName}. */
   readonly rows: ReadonlyMap<string, Protocol.Image>
@@ -24,9 +24,15 @@ export interface Sight {
 
 export const rowName = (table: string, key: string): string => `${table} ${key}`
 
+interface Version {
+  readonly image: Protocol.Image
+  readonly text: string
+}
+
 interface Memory {
   shapes: ReadonlyArray<Shape> | null
   readonly sightsByUser: Map<string, Sight>
+  readonly versions: Map<string, Version>
   /** Rows by their digests, whoever shows them. */
   readonly rowsByDigests: Map<string, Pick<Shown, "tables" | "keys">>
 }
@@ -36,7 +42,12 @@ const memories = new WeakMap<World, Memory>()
 const memoryOf = (world: World): Memory => {
   const known = memories.get(world)
   if (known !== undefined) return known
-  const memory: Memory = { shapes: null, sightsByUser: new Map(), rowsByDigests: new Map() }
+  const memory: Memory = {
+    shapes: null,
+    sightsByUser: new Map(),
+    versions: new Map(),
+    rowsByDigests: new Map()
+  }
   memories.set(world, memory)
   return memory
 }
@@ -74,25 +85,64 @@ export const sightOf = (
 export const readSight = (world: World, principal: Principal, at: string): Effect.Effect<Sight> =>
   Effect.gen(function* () {
     const shapes = yield* shapesIn(world)
-    const selects = shapes.map(
-      ({ audience, image, key, name, table }) =>
-        `SELECT ${literal(name)} AS tbl, coalesce(json_agg(json_build_array(${key}, ${image}, CASE WHEN ${audience} IN (SELECT audience FROM held) THEN t::text END) ORDER BY t::text COLLATE "C"), '[]') AS rows FROM ${table} AS t`
-    )
-    const found = yield* world.server.readAs<{
+    const seen = yield* world.server.readAs<{
       readonly tbl: string
-      readonly rows: ReadonlyArray<readonly [string, Protocol.Image, string | null]>
-    }>(principal, `WITH held AS MATERIALIZED (${heldSql(world.app)}) ${selects.join(" UNION ALL ")}`)
-    const view: Record<string, ReadonlyArray<string>> = {}
+      readonly rows: ReadonlyArray<readonly [string, string, boolean]>
+    }>(
+      principal,
+      `WITH held AS MATERIALIZED (${heldSql(world.app)}) ${shapes
+        .map(
+          ({ audience, key, name, table }) =>
+            `SELECT ${literal(name)} AS tbl, coalesce(json_agg(json_build_array(${key}, t.xmin, ${audience} IN (SELECT audience FROM held))), '[]') AS rows FROM ${table} AS t`
+        )
+        .join(" UNION ALL ")}`
+    )
+    yield* learn(world, shapes, seen)
+    const { versions } = memoryOf(world)
+    const view: Record<string, Array<string>> = {}
     const rows = new Map<string, Protocol.Image>()
     const held = new Set<string>()
-    for (const { rows: all, tbl } of found) {
-      view[tbl] = all.flatMap(([, , text]) => text ?? [])
-      for (const [key, image, text] of all) {
+    for (const { rows: all, tbl } of seen) {
+      view[tbl] = []
+      for (const [key, xmin, isHeld] of all) {
+        const { image, text } = versions.get(versionName(tbl, key, xmin))!
         rows.set(rowName(tbl, key), image)
-        if (text !== null) held.add(rowName(tbl, key))
+        if (!isHeld) continue
+        held.add(rowName(tbl, key))
+        view[tbl].push(text)
       }
     }
     return { at, view, rows, held, trials: new Map() }
+  })
+
+/** A row between two commits: what the transaction `xmin` has left of it. */
+const versionName = (table: string, key: string, xmin: string): string => `${xmin} ${table} ${key}`
+
+/** Reads the versions of rows that nobody has read before, for most rows are the same at many commits. */
+const learn = (
+  world: World,
+  shapes: ReadonlyArray<Shape>,
+  seen: ReadonlyArray<{
+    readonly tbl: string
+    readonly rows: ReadonlyArray<readonly [string, string, boolean]>
+  }>
+) =>
+  Effect.gen(function* () {
+    const { versions } = memoryOf(world)
+    const selects = seen.flatMap(({ rows, tbl }) => {
+      const keys = rows.flatMap(([key, xmin]) => (versions.has(versionName(tbl, key, xmin)) ? [] : [key]))
+      const shape = shapes.find(({ name }) => name === tbl)!
+      return keys.length === 0
+        ? []
+        : [
+            `SELECT ${literal(tbl)} AS tbl, ${shape.key} AS key, t.xmin::text AS xmin, ${shape.image} AS image, t::text AS text FROM ${shape.table} AS t WHERE ${shape.key} IN (${keys.map(literal).join(", ")})`
+          ]
+    })
+    if (selects.length === 0) return
+    for (const { image, key, tbl, text, xmin } of yield* world.server.read<
+      Version & { readonly tbl: string; readonly key: string; readonly xmin: string }
+    >(selects.join(" UNION ALL ")))
+      versions.set(versionName(tbl, key, xmin), { image, text })
   })
 
 /** What a client's database holds. */
