@@ -32,7 +32,9 @@ export const faultNames = [
   /** Forged and malformed requests. */
   "forgery",
   /** A reorder window so short that late arrivals are clamped. */
-  "window"
+  "window",
+  /** Answers hold so few rows that they come in chunks. */
+  "chunks"
 ] as const
 
 export type FaultName = (typeof faultNames)[number]

@@ -80,6 +80,8 @@ export const Script = Schema.Struct({
   tickMs: Schema.Int,
   reorderWindowMs: Schema.NullOr(Schema.Int),
   reorderWindowRecords: Schema.NullOr(Schema.Int),
+  /** Rows in one answer; null for what servers have by default. */
+  chunkRowsMax: Schema.optionalWith(Schema.NullOr(Schema.Int), { default: () => null }),
   /** In the order of `at`. */
   steps: Schema.Array(Step)
 })

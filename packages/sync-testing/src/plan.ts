@@ -46,6 +46,7 @@ export const plan = (scenario: Scenario, options: PlanOptions): Script => {
     network,
     tickMs,
     ...windowOf(seed, character),
+    chunkRowsMax: character.has("chunks") ? spread(stream(seed, "chunks"), 1, 12) : null,
     // Stable: steps of one moment stay in the order in which they were thought of.
     steps: workload.steps.sort((a, b) => a.at - b.at)
   }
@@ -63,12 +64,15 @@ type Character = ReadonlyMap<FaultName, number>
 
 const characterOf = (seed: number, allowed: Faults, clients: number): Character => {
   const random = stream(seed, "character")
+  // It came later than the others, whose seeds stay what they were.
+  const later = stream(seed, "character of chunks")
   // Half of the seeds have about half of the faults; the others few or nearly all.
   const share = random.pick([0.25, 0.5, 0.5, 0.85])
   const rates = new Map<FaultName, number>()
   for (const fault of [...allowed].sort()) {
-    const drawn = random.chance(share)
-    const rate = spread(random, 20, 500) / 1000
+    const draws = fault === "chunks" ? later : random
+    const drawn = draws.chance(share)
+    const rate = spread(draws, 20, 500) / 1000
     if (drawn && clients > 0) rates.set(fault, rate)
   }
   return rates

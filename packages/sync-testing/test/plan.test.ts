@@ -44,7 +44,8 @@ const faultsIn = (script: Script): ReadonlySet<FaultName> => {
     throwing: kinds.has("throw"),
     versions: kinds.has("novelty") || script.devices.some((device) => device.lacks !== null),
     forgery: kinds.has("forgery"),
-    window: script.reorderWindowMs !== null || script.reorderWindowRecords !== null
+    window: script.reorderWindowMs !== null || script.reorderWindowRecords !== null,
+    chunks: script.chunkRowsMax !== null
   }
   return new Set(faultNames.filter((name) => has[name]))
 }

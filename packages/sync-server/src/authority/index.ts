@@ -28,10 +28,16 @@ export interface AuthorityOptions {
   readonly reorderWindowRecords?: number | undefined
   /** How far a record may be stamped ahead of this server's clock: milliseconds, 5 minutes unless given. */
   readonly driftMsMax?: number | undefined
+  /** Rows in one answer; more come in chunks: 10,000 unless given. */
+  readonly chunkRowsMax?: number | undefined
+  /** About how many bytes of rows are in one answer: 4 MiB unless given. */
+  readonly chunkBytesMax?: number | undefined
 }
 
 export const reorderWindowMsDefault = 7 * 24 * 60 * 60_000
 export const reorderWindowRecordsDefault = 10_000
+export const chunkRowsMaxDefault = 10_000
+export const chunkBytesMaxDefault = 4 * 1024 * 1024
 
 /** How often a transaction is tried again that lost to a concurrent one, and how long it waits at first. */
 const conflictRetriesMax = 6
@@ -59,18 +65,25 @@ export const layer = (
         reorderWindowMs: options.reorderWindowMs ?? reorderWindowMsDefault,
         reorderWindowRecords: options.reorderWindowRecords ?? reorderWindowRecordsDefault
       }
+      const pulling = {
+        app,
+        chunk: {
+          rowsMax: options.chunkRowsMax ?? chunkRowsMaxDefault,
+          bytesMax: options.chunkBytesMax ?? chunkBytesMaxDefault
+        }
+      }
       return {
         sync: Effect.fn("Authority.sync")(
           function* (principal, request) {
             yield* checkVersions(app, request)
             if (request.records.length > 0)
               yield* judge(sql, prepared, judging, principal, request).pipe(retryConflicts)
-            const response = yield* pull(sql, prepared, app, principal, request)
+            const response = yield* pull(sql, prepared, pulling, principal, request)
             if (response !== "unknown client") return response
             yield* sql.unsafe(
               `INSERT INTO synchrotron.clients (client_id, user_id) VALUES ('${request.clientId}', ${literal(principal.userId)}) ON CONFLICT DO NOTHING`
             )
-            const again = yield* pull(sql, prepared, app, principal, request)
+            const again = yield* pull(sql, prepared, pulling, principal, request)
             return again === "unknown client"
               ? yield* Effect.dieMessage("a client that was just noted is unknown")
               : again

@@ -89,7 +89,8 @@ export const scriptOf = (script: Script): string => {
       : [`the reorder window is ${Duration.short(script.reorderWindowMs)}`]),
     ...(script.reorderWindowRecords === null
       ? []
-      : [`the reorder window is ${count(script.reorderWindowRecords, "record")}`])
+      : [`the reorder window is ${count(script.reorderWindowRecords, "record")}`]),
+    ...(script.chunkRowsMax === null ? [] : [`an answer holds ${count(script.chunkRowsMax, "row")} at most`])
   ]
   return [
     ...world.map((line) => `  ${line}`),
