@@ -14,7 +14,7 @@ import { Effect, Layer, Schedule } from "effect"
 import { Authority } from "../Authority.ts"
 import { judge } from "./judge.ts"
 import { pull } from "./pull.ts"
-import { type AuthoritySetupError, setup } from "./setup.ts"
+import { type AuthoritySetupError, Prepared, setup } from "./setup.ts"
 
 export { AuthoritySetupError } from "./setup.ts"
 
@@ -46,19 +46,35 @@ const conflictRetries = Schedule.intersect(
   Schedule.jittered(Schedule.exponential("5 millis"))
 )
 
-export const layer = (
+export type SetupError =
+  | TablesUnsupported
+  | DatabaseTooNew
+  | MigrationChanged
+  | AuthoritySetupError
+  | SqlError.SqlError
+
+export const layer = (options: AuthorityOptions): Layer.Layer<Authority, SetupError, SqlClient.SqlClient> =>
+  Layer.provide(layerOnPrepared(options), layerPrepared(options))
+
+/** Prepares the database, once for all that is built on it. */
+export const layerPrepared = (
+  options: Pick<AuthorityOptions, "app" | "role">
+): Layer.Layer<Prepared, SetupError, SqlClient.SqlClient> =>
+  Layer.effect(
+    Prepared,
+    Effect.flatMap(SqlClient.SqlClient, (sql) => setup(sql, options.app, options.role))
+  )
+
+/** The authority over a database that is prepared. */
+export const layerOnPrepared = (
   options: AuthorityOptions
-): Layer.Layer<
-  Authority,
-  TablesUnsupported | DatabaseTooNew | MigrationChanged | AuthoritySetupError | SqlError.SqlError,
-  SqlClient.SqlClient
-> =>
+): Layer.Layer<Authority, never, SqlClient.SqlClient | Prepared> =>
   Layer.effect(
     Authority,
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const { app } = options
-      const prepared = yield* setup(sql, app, options.role)
+      const prepared = yield* Prepared
       const judging = {
         app,
         driftMsMax: options.driftMsMax ?? Hlc.driftMsMaxDefault,

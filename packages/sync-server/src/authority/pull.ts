@@ -6,8 +6,6 @@ import type { SqlClient, SqlError } from "@effect/sql"
 import {
   type Audience,
   Hlc,
-  identifier,
-  literal,
   type Principal,
   Protocol,
   type RecordId,
@@ -19,6 +17,7 @@ import {
 import { Clock, Effect } from "effect"
 import { clientMismatch, contentOf } from "./judge.ts"
 import { isAfter } from "./place.ts"
+import { asPrincipal, audiencesIn, audiencesSql } from "./principal.ts"
 import type { Setup } from "./setup.ts"
 
 type Sql = SqlClient.SqlClient
@@ -58,16 +57,14 @@ export const pull = (
          SELECT user_id FROM synchrotron.clients WHERE client_id = '${request.clientId}';
          SELECT seq, clock_ms AS ms, clock_counter AS counter FROM synchrotron.realm;
          ${asPrincipal(setup, principal)};
-         ${app.audiences.replace(/[\s;]+$/, "")};
+         ${audiencesSql(app)};
          SET LOCAL ROLE NONE`
       )) as unknown as ReadonlyArray<ReadonlyArray<Record<string, unknown>>>
       const owner = results.at(-6)![0]?.user_id
       const realm = results.at(-5)![0] as unknown as { readonly seq: Seq } & Hlc.ClockState
       if (owner === undefined) return "unknown client" as const
       if (owner !== principal.userId) return yield* clientMismatch
-      const audiences = [
-        ...new Set(results.at(-2)!.map((row) => Object.values(row)[0] as Audience | null))
-      ].filter((a) => a !== null)
+      const audiences = audiencesIn(results.at(-2)!)
       const view: View = { sql, setup, chunk, request, audiences }
       const cursors = cursorsOf(view, realm.seq)
       const found = yield* changes(view, cursors)
@@ -93,9 +90,6 @@ export const pull = (
       return { ...common, ...none, next, ...(request.position === undefined ? { rowsTotal } : {}) }
     })
   )
-
-const asPrincipal = (setup: Setup, principal: Principal): string =>
-  `SET LOCAL ROLE ${identifier(setup.mode.role!)};SELECT set_config('synchrotron.user_id', ${literal(principal.userId)}, true), set_config('request.jwt.claims', ${literal(JSON.stringify(principal.claims))}, true)`
 
 const verdicts = ({
   sql,

@@ -4,6 +4,10 @@ import { searchPath, sessionSettingsSql } from "@synchrotron/sync-core"
 /** Key of the advisory lock under which the canonical state changes, so that the order of `seq` is that of commits. */
 export const realmLock = 7_309_453_021_447_113n
 
+/** The place of a row within its commit: positive, below 2^63, the same for ever. Two rows may share one. */
+export const placeSql = (key: string): string =>
+  `((pg_catalog.hashtextextended(${key}, 0) & 9223372036854775807) | 1)`
+
 export const authoritySql = `
 -- seq: the last commit. clock: the latest stamp of the canonical order. floor: nothing before it is taken back any
 -- more. last_n: the last patch of that commit.
@@ -67,6 +71,10 @@ CREATE TABLE IF NOT EXISTS synchrotron.row_versions (
 );
 DROP INDEX IF EXISTS synchrotron.row_versions_feed;
 CREATE INDEX IF NOT EXISTS row_versions_order ON synchrotron.row_versions (audience, seq, tbl, key);
+-- For whom a commit is news.
+CREATE INDEX IF NOT EXISTS row_versions_commits ON synchrotron.row_versions (seq, audience);
+-- One table's rows, from a place in the log on; within a commit a row's place is the hash of its key.
+CREATE INDEX IF NOT EXISTS row_versions_places ON synchrotron.row_versions (audience, tbl, seq, ${placeSql("key")});
 
 -- Patches that the current commit has taken back; empty between commits.
 CREATE TABLE IF NOT EXISTS synchrotron.undone (
