@@ -78,8 +78,7 @@ export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError
 
     const receive = (request: Protocol.SyncRequest, response: Protocol.SyncResponse) =>
       Effect.gen(function* () {
-        const { path } = yield* replica.receive(request, response)
-        const { load, seq } = yield* replica.cursors
+        const { load, path, seq } = yield* replica.receive(request, response)
         // The next chunk is asked for at once. What was sent is judged, and the verdicts come when all rows are here.
         if (load !== null || path === "restarted")
           return yield* dispatch({ _tag: "Done", more: true }, { online: true, error: null, load })

@@ -16,6 +16,7 @@ export interface Progress {
   readonly rowsTotal: number
 }
 
+/** Where a client is. */
 export interface Cursors {
   /** The commit of the last answer that was applied as a whole; 0 before the first. */
   readonly seq: Seq
@@ -41,6 +42,7 @@ interface Row {
   readonly loaded: boolean
 }
 
+/** One query; costs O(audiences). */
 export const read = (sql: SqlClient.SqlClient): Effect.Effect<Cursors, SqlError.SqlError> =>
   Effect.map(sql.unsafe<Row>(positionSql), (rows) => {
     const { applied, loading, position, rows_done, rows_total } = rows[0]!
@@ -78,6 +80,7 @@ export const isSpoilt = ({ loaded }: Cursors, { audiences }: SyncResponse): bool
   return loaded.some((audience) => !still.has(audience))
 }
 
+/** Drops what has come of the load; its rows are asked for again. */
 export const forgetLoad = (sql: SqlClient.SqlClient): Effect.Effect<void, SqlError.SqlError> =>
   Effect.asVoid(sql.unsafe("SELECT synchrotron.forget_load()"))
 

@@ -81,8 +81,9 @@ export interface Received {
   readonly path: Reconcile.Plan<never, never>["path"] | "stale" | "chunk" | "restarted"
   readonly rows: number
   readonly replayed: number
+  /** The commit of the response; of a stale one, the commit that was applied before. */
   readonly seq: Seq
-  /** How far the load is that the response belongs to; null when the client is at `seq`, or the response was stale. */
+  /** How far the load is that is on its way now; null when there is none. */
   readonly load: Cursors.Progress | null
 }
 
@@ -396,10 +397,11 @@ export const make = (
         const result = yield* sql.withTransaction(
           Effect.gen(function* () {
             const cursors = yield* Cursors.read(sql)
-            if (!Cursors.isCurrent(cursors, sent)) return null
+            if (!Cursors.isCurrent(cursors, sent))
+              return { ...unseen, path: "stale", seq: cursors.seq, load: cursors.load } as const
             if (Cursors.isSpoilt(cursors, response)) {
               yield* Cursors.forgetLoad(sql)
-              return { ...unseen, path: "restarted", load: { rowsDone: 0, rowsTotal: 0 } } as const
+              return { ...unseen, path: "restarted", seq: response.seq, load: null } as const
             }
             const rows = response.tables.flatMap(({ table, rows }) =>
               rows.map(([key, image]) => ({ tbl: table, key, image }))
@@ -408,7 +410,7 @@ export const make = (
             if (response.next !== null || sent.after === null) {
               const load = yield* Cursors.keepChunk(sql, response, rows)
               for (const { id } of sent.records) sentInLoad.add(id)
-              return { ...unseen, path: "chunk", rows: rows.length, load } as const
+              return { ...unseen, path: "chunk", rows: rows.length, seq: response.seq, load } as const
             }
             const pending = yield* pendingRows
             const pendingIds = new Set(pending.map((record) => record.id))
@@ -515,20 +517,13 @@ export const make = (
               }))
             ] as Change["outcomes"]
             const count = rows.length + (load?.rowsDone ?? 0)
-            return { path: plan.path, rows: count, replayed, tables, outcomes, load: null }
+            return { path: plan.path, rows: count, replayed, seq: response.seq, load: null, tables, outcomes }
           })
         )
-        if (result === null)
-          return { path: "stale", rows: 0, replayed: 0, seq: response.seq, load: null } as const
-        if (result.tables.size > 0 || result.outcomes.length > 0) {
-          yield* publish({
-            tables: result.tables,
-            records: result.outcomes.length > 0,
-            outcomes: result.outcomes
-          })
-        }
-        const { load, path, replayed, rows } = result
-        return { path, rows, replayed, seq: response.seq, load }
+        const { outcomes, tables, ...received } = result
+        if (tables.size > 0 || outcomes.length > 0)
+          yield* publish({ tables, records: outcomes.length > 0, outcomes })
+        return received
       }).pipe(forgetUsed, Effect.uninterruptible)
 
     const restamp = (serverTimeMs: number) =>

@@ -757,6 +757,12 @@ describe.each(kinds)("a replica on %s", (kind) => {
               next: place("c")
             })
           )
+          // An answer that comes again changes nothing, and says that there is more to ask for.
+          expect(yield* reopened.receive(first, answer(first))).toMatchObject({
+            path: "stale",
+            seq: 0,
+            load: { rowsDone: 3, rowsTotal: 4 }
+          })
           const third = yield* reopened.request
           expect(third).toMatchObject({ position: place("c"), records: [], after: null })
           // All rows are here, and a verdict is still to come, for which the records are sent.

@@ -46,6 +46,7 @@ const conflictRetries = Schedule.intersect(
   Schedule.jittered(Schedule.exponential("5 millis"))
 )
 
+/** Why a database cannot be prepared; each says what to do. */
 export type SetupError =
   | TablesUnsupported
   | DatabaseTooNew

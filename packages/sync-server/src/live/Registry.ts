@@ -34,12 +34,15 @@ export interface News {
 export const newsMax = 256
 
 interface Waiter extends Waiting {
+  /** Of its principal. */
+  readonly key: string
   readonly wake: (isNews: boolean) => void
 }
 
 export class Registry {
   private readonly waiters = new Set<Waiter>()
   private readonly waitersByAudience = new Map<Audience, Set<Waiter>>()
+  private readonly waitersByPrincipal = new Map<string, Set<Waiter>>()
   private recent: Array<News> = []
   /** Nothing is remembered of commits up to here. */
   private floor = 0
@@ -51,18 +54,15 @@ export class Registry {
 
   /** Returns how to take the waiter away again; `wake` is called at most once, perhaps at once. */
   add(waiting: Waiting, wake: (isNews: boolean) => void): () => void {
-    const waiter: Waiter = { ...waiting, wake }
+    const waiter: Waiter = { ...waiting, key: keyOf(waiting.principal), wake }
     const isNews = waiting.since < this.floor || this.recent.some((news) => concerns(news, waiting))
     if (isNews || this.closed) {
       wake(isNews)
       return () => {}
     }
     this.waiters.add(waiter)
-    for (const audience of waiting.audiences) {
-      const waiters = this.waitersByAudience.get(audience)
-      if (waiters === undefined) this.waitersByAudience.set(audience, new Set([waiter]))
-      else waiters.add(waiter)
-    }
+    enter(this.waitersByPrincipal, waiter.key, waiter)
+    for (const audience of waiting.audiences) enter(this.waitersByAudience, audience, waiter)
     return () => this.remove(waiter)
   }
 
@@ -78,17 +78,15 @@ export class Registry {
   /** Waiters that have not read `upTo`, by principal: the same user may have come with different claims. */
   before(upTo: Seq): ReadonlyArray<Principal> {
     const principals = new Map<string, Principal>()
-    for (const { principal, since } of this.waiters)
-      if (since < upTo) principals.set(keyOf(principal), principal)
+    for (const { key, principal, since } of this.waiters) if (since < upTo) principals.set(key, principal)
     return [...principals.values()]
   }
 
   /** Wakes waiters of a principal that now holds these audiences, if it held others. */
   regard(principal: Principal, audiences: ReadonlyArray<Audience>): void {
-    const key = keyOf(principal)
     const held = new Set(audiences)
-    for (const waiter of this.waiters)
-      if (keyOf(waiter.principal) === key && !isSame(waiter.audiences, held)) this.wake(waiter)
+    for (const waiter of this.waitersByPrincipal.get(keyOf(principal)) ?? [])
+      if (!isSame(waiter.audiences, held)) this.wake(waiter)
   }
 
   /** Wakes everybody, and forgets what was heard up to this commit. */
@@ -116,12 +114,21 @@ export class Registry {
 
   private remove(waiter: Waiter): void {
     this.waiters.delete(waiter)
-    for (const audience of waiter.audiences) {
-      const waiters = this.waitersByAudience.get(audience)
-      waiters?.delete(waiter)
-      if (waiters?.size === 0) this.waitersByAudience.delete(audience)
-    }
+    leave(this.waitersByPrincipal, waiter.key, waiter)
+    for (const audience of waiter.audiences) leave(this.waitersByAudience, audience, waiter)
   }
+}
+
+const enter = <K>(waitersByKey: Map<K, Set<Waiter>>, key: K, waiter: Waiter): void => {
+  const waiters = waitersByKey.get(key)
+  if (waiters === undefined) waitersByKey.set(key, new Set([waiter]))
+  else waiters.add(waiter)
+}
+
+const leave = <K>(waitersByKey: Map<K, Set<Waiter>>, key: K, waiter: Waiter): void => {
+  const waiters = waitersByKey.get(key)
+  waiters?.delete(waiter)
+  if (waiters?.size === 0) waitersByKey.delete(key)
 }
 
 const concerns = (news: News, { audiences, since }: Waiting): boolean =>
