@@ -9,6 +9,7 @@ export class FakeReplica {
   recordsMax = 1000
   received = 0
   restampedTo: number | undefined
+  cursorsForgotten = 0
   private ids = 0
 
   execute(): RecordId {
@@ -40,6 +41,9 @@ export class FakeReplica {
       Effect.sync(() => {
         this.restampedTo = serverTimeMs
       }),
+    forgetCursors: Effect.sync(() => {
+      this.cursorsForgotten++
+    }),
     pending: Effect.sync(() => this.queue.map((id) => ({ id }))),
     rejected: Effect.succeed([]),
     changes: Stream.empty,

@@ -213,6 +213,14 @@ export class ClockDrift extends Schema.TaggedError<ClockDrift>()("ClockDrift", {
   serverTimeMs: Schema.Number
 }) {}
 
+/**
+ * The client was away for longer than it is known which rows are gone (409). It forgets its cursors, keeps its pending
+ * records, and asks again for all rows.
+ */
+export class CursorTooOld extends Schema.TaggedError<CursorTooOld>()("CursorTooOld", {
+  message: Schema.String
+}) {}
+
 /** The server cannot answer now (503): overload, restart, lost database. Send the same request later. */
 export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable", {
   message: Schema.String,
@@ -225,6 +233,7 @@ export const SyncError = Schema.Union(
   ClientMismatch,
   SchemaMismatch,
   ClockDrift,
+  CursorTooOld,
   Unavailable
 )
 export type SyncError = typeof SyncError.Type
