@@ -20,6 +20,7 @@ import { Clock, Effect } from "effect"
 import { clientMismatch, contentOf } from "./judge.ts"
 import { isAfter } from "./place.ts"
 import type { Setup } from "./setup.ts"
+import { lastStampOf } from "./window.ts"
 
 type Sql = SqlClient.SqlClient
 
@@ -30,6 +31,13 @@ interface View {
   readonly audiences: ReadonlyArray<Audience>
 }
 
+interface Realm extends Hlc.ClockState {
+  readonly seq: Seq
+  readonly floor_ms: number
+  readonly floor_counter: number
+  readonly tombstone_seq: number
+}
+
 /** Reads without a lock: a repeatable snapshot has a `seq` and exactly the rows of that commit. */
 export const pull = (
   sql: Sql,
@@ -37,25 +45,29 @@ export const pull = (
   app: SyncApp.SyncApp,
   principal: Principal,
   request: Protocol.SyncRequest
-): Effect.Effect<Protocol.SyncResponse | "unknown client", Protocol.ClientMismatch | SqlError.SqlError> =>
+): Effect.Effect<
+  Protocol.SyncResponse | "unknown client",
+  Protocol.ClientMismatch | Protocol.CursorTooOld | SqlError.SqlError
+> =>
   sql.withTransaction(
     Effect.gen(function* () {
       const results = (yield* sql.unsafe(
         `SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;${setup.prepare}
          SELECT user_id FROM synchrotron.clients WHERE client_id = '${request.clientId}';
-         SELECT seq, clock_ms AS ms, clock_counter AS counter FROM synchrotron.realm;
+         SELECT seq, clock_ms AS ms, clock_counter AS counter, floor_ms, floor_counter, tombstone_seq FROM synchrotron.realm;
          ${asPrincipal(setup, principal)};
          ${app.audiences.replace(/[\s;]+$/, "")};
          SET LOCAL ROLE NONE`
       )) as unknown as ReadonlyArray<ReadonlyArray<Record<string, unknown>>>
       const owner = results.at(-6)![0]?.user_id
-      const realm = results.at(-5)![0] as unknown as { readonly seq: Seq } & Hlc.ClockState
+      const realm = results.at(-5)![0] as unknown as Realm
       if (owner === undefined) return "unknown client" as const
       if (owner !== principal.userId) return yield* clientMismatch
       const audiences = [
         ...new Set(results.at(-2)!.map((row) => Object.values(row)[0] as Audience | null))
       ].filter((a) => a !== null)
       const view: View = { sql, setup, request, audiences }
+      yield* checkCursors(view, realm)
       const answers = { verdicts: yield* verdicts(view), notices: yield* notices(view) }
       const changed = yield* changedKeys(view, realm.seq)
       const records = yield* recordsAfter(view, realm)
@@ -145,6 +157,21 @@ const notices = ({
   )
 }
 
+/** Since compaction forgets which rows are gone, an old cursor cannot be told of all of them. */
+const checkCursors = (view: View, realm: Realm) =>
+  view.audiences
+    .map((audience) => cursorOf(view, audience))
+    .some((seq) => seq > 0 && seq < realm.tombstone_seq)
+    ? new Protocol.CursorTooOld({
+        message: `The last sync was before commit ${realm.tombstone_seq}, and which rows were removed until then is not known any more. The client fetches all rows again and keeps its pending records.`
+      })
+    : Effect.void
+
+/** The last commit of the audience that the client has applied; 0 when it does not hold the audience. */
+const cursorOf = ({ request }: View, audience: Audience): number =>
+  // An audience may be called `constructor`, which every object has without being given it.
+  Object.hasOwn(request.cursors, audience) ? Number(request.cursors[audience]) : 0
+
 interface ChangedKey {
   readonly tbl: TableName
   readonly key: RowKey
@@ -153,13 +180,10 @@ interface ChangedKey {
 }
 
 /** Keys that changed in the audiences since their cursors. */
-const changedKeys = ({ audiences, request, sql }: View, seq: Seq) => {
+const changedKeys = (view: View, seq: Seq) => {
+  const { audiences, sql } = view
   const since = audiences
-    // An audience may be called `constructor`, which every object has without being given it.
-    .map((audience) => ({
-      audience,
-      seq: Object.hasOwn(request.cursors, audience) ? Number(request.cursors[audience]) : 0
-    }))
+    .map((audience) => ({ audience, seq: cursorOf(view, audience) }))
     .filter((cursor) => cursor.seq < seq)
   return since.length === 0
     ? Effect.succeed([])
@@ -217,17 +241,20 @@ interface StoredRecord {
   readonly patches: ReadonlyArray<Protocol.Patch> | null
 }
 
-/** Canonical records that the client's pending ones may cross. */
-const recordsAfter = ({ request, sql }: View, top: Hlc.ClockState) =>
-  request.after === null || isAfter(Hlc.parts(request.after), top)
-    ? Effect.succeed([])
-    : sql.unsafe<StoredRecord>(
-        `SELECT r.id, r.hlc, r.client_id, r.user_id, r.name, r.version, r.args,
+/**
+ * Canonical records that the client's pending ones may cross: none before the floor, behind which these will be placed.
+ * So the client has those before in its confirmed state alone, whose patches may be gone.
+ */
+const recordsAfter = ({ request, sql }: View, realm: Realm) => {
+  if (request.after === null || isAfter(Hlc.parts(request.after), realm)) return Effect.succeed([])
+  return sql.unsafe<StoredRecord>(
+    `SELECT r.id, r.hlc, r.client_id, r.user_id, r.name, r.version, r.args,
            (SELECT json_agg(json_build_object('table', p.tbl, 'key', p.key, 'before', p.before, 'after', p.after) ORDER BY p.n)
             FROM synchrotron.patches AS p WHERE p.record_id = r.id) AS patches
-         FROM synchrotron.records AS r WHERE r.hlc > $1 AND r.status <> 'voided' ORDER BY r.hlc`,
-        [request.after]
-      )
+         FROM synchrotron.records AS r WHERE r.hlc > $1 AND r.hlc > $2 AND r.status <> 'voided' ORDER BY r.hlc`,
+    [request.after, lastStampOf({ ms: realm.floor_ms, counter: realm.floor_counter })]
+  )
+}
 
 /** These records, each as far as the principal may see it (I6). */
 const laterRecords = (view: View, records: ReadonlyArray<StoredRecord>) =>

@@ -17,13 +17,26 @@ CREATE TABLE IF NOT EXISTS synchrotron.realm (
   last_n bigint NOT NULL DEFAULT 0
 );
 INSERT INTO synchrotron.realm DEFAULT VALUES ON CONFLICT DO NOTHING;
+-- Tombstones of commits up to it may be missing. A database of an earlier version lacks the column.
+ALTER TABLE synchrotron.realm ADD COLUMN IF NOT EXISTS tombstone_seq bigint NOT NULL DEFAULT 0;
+
+-- Records up to this hlc are compacted. Not in realm, whose row every commit locks.
+CREATE TABLE IF NOT EXISTS synchrotron.compacted (
+  singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+  hlc text COLLATE "C" NOT NULL DEFAULT ''
+);
+INSERT INTO synchrotron.compacted DEFAULT VALUES ON CONFLICT DO NOTHING;
+
+-- Commits up to seq had happened at at_ms: what compaction knows of the age of tombstones.
+CREATE TABLE IF NOT EXISTS synchrotron.commit_times (seq bigint PRIMARY KEY, at_ms bigint NOT NULL);
 
 CREATE TABLE IF NOT EXISTS synchrotron.clients (
   client_id uuid PRIMARY KEY,
   user_id text NOT NULL
 );
 
--- The canonical records in the order of hlc. A voided record stays for its verdict and has no effect.
+-- The canonical records in the order of hlc. A voided record stays for its verdict and has no effect. Args and claims
+-- are empty once the record is compacted, which no JSON is.
 CREATE TABLE IF NOT EXISTS synchrotron.records (
   id uuid PRIMARY KEY,
   hlc text COLLATE "C" NOT NULL UNIQUE,
@@ -66,6 +79,7 @@ CREATE TABLE IF NOT EXISTS synchrotron.row_versions (
   PRIMARY KEY (tbl, key, audience)
 );
 CREATE INDEX IF NOT EXISTS row_versions_feed ON synchrotron.row_versions (audience, seq);
+CREATE INDEX IF NOT EXISTS row_versions_gone ON synchrotron.row_versions (seq) WHERE gone;
 
 -- Patches that the current commit has taken back; empty between commits.
 CREATE TABLE IF NOT EXISTS synchrotron.undone (
@@ -257,6 +271,8 @@ END $$;
 
 const tables = [
   "realm",
+  "compacted",
+  "commit_times",
   "clients",
   "records",
   "dead_letters",
