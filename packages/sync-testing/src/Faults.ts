@@ -32,7 +32,9 @@ export const faultNames = [
   /** Forged and malformed requests. */
   "forgery",
   /** A reorder window so short that late arrivals are clamped. */
-  "window"
+  "window",
+  /** Servers compact the log and forget tombstones, sooner than a server would: also what clients still need. */
+  "compaction"
 ] as const
 
 export type FaultName = (typeof faultNames)[number]

@@ -104,6 +104,10 @@ const simplifications = (script: Script): ReadonlyArray<(script: Script) => Read
   (script) => changed(script, { serverSkewsMs: script.serverSkewsMs.map(() => 0) }),
   (script) => changed(script, { reorderWindowMs: null }),
   (script) => changed(script, { reorderWindowRecords: null }),
+  (script) =>
+    script.compaction === undefined
+      ? []
+      : changed(script, { compaction: { ...script.compaction, batchRows: 1000 } }),
   (script) => changed(script, { tickMs: 1 }),
   ...script.devices.flatMap((_, index) => [
     (script: Script) => withDevice(script, index, { skewMs: 0 }),
