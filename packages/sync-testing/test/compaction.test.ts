@@ -2,13 +2,16 @@
 import type { SqlClient } from "@effect/sql"
 import { type Hlc, Protocol, type Seq } from "@synchrotron/sync-core"
 import { AuthorityLive } from "@synchrotron/sync-server"
-import { Deferred, Effect, Exit, Fiber, type Scope } from "effect"
+import { Deferred, Effect, Exit, Fiber, Schedule, type Scope } from "effect"
 import { describe, expect, it } from "vitest"
 import { expectConverged, kinds, type Stage, scalar, stageOf, syncAll, withClockOffset } from "./harness.ts"
 import * as Kitchen from "./kitchen.ts"
 import { exchange, type TestClient } from "./world.ts"
 
-const { compact } = AuthorityLive
+/** Also of the short args that tests have. */
+const compact = (sql: SqlClient.SqlClient, options: AuthorityLive.CompactOptions) =>
+  AuthorityLive.compact(sql, { argsBytesKept: 0, ...options })
+
 const users = { a: "u1", b: "u2" }
 
 type Body = (stage: Stage, a: TestClient, b: TestClient) => Effect.Effect<unknown, unknown, Scope.Scope>
@@ -343,6 +346,27 @@ describe.each(kinds)("compaction on %s", (kind) => {
     )
 
     it(
+      "I9: frees long args and all patches, and leaves short args that would not pay",
+      act((stage, a, b) =>
+        Effect.gen(function* () {
+          const short = yield* execute(a, Kitchen.writeDoc({ id: "short", body: "x" }))
+          const long = yield* execute(a, Kitchen.writeDoc({ id: "long", body: "x".repeat(100_000) }))
+          yield* syncAnyhow(a)
+          const direct = "f".repeat(100_000)
+          yield* stage.world.server.unsafe(`INSERT INTO docs VALUES ('direct', 'u1', '${direct}')`)
+          yield* AuthorityLive.compact(stage.world.server, { reorderWindowMs: 0 })
+          const log = yield* logOf(stage)
+          expect(log.find(({ id }) => id === short.id)?.args).toContain("short")
+          expect(log.find(({ id }) => id === long.id)?.args).toBe("")
+          expect(log.at(-1)).toMatchObject({ args: "", claims: "", patches: 0 })
+          expect(log.reduce((sum, { patches }) => sum + patches, 0)).toBe(0)
+          for (const client of [a, b]) yield* syncAnyhow(client)
+          yield* expectConverged(stage.world, [a, b])
+        })
+      )
+    )
+
+    it(
       "I5: goes on after a crash between any two of its transactions, and syncs go on in between",
       act((stage, a, b) =>
         Effect.gen(function* () {
@@ -453,6 +477,31 @@ describe("compaction on a Postgres that others use", () => {
         yield* flush
         // Sequential scans would have returned 20,000.
         expect((yield* read) - before).toBeLessThan(1000)
+      })
+    )
+  )
+})
+
+describe.each(kinds)("a server on %s", (kind) => {
+  const act = actor(
+    stageOf(kind, Kitchen.kitchenApp, users, { reorderWindowRecords: 1, tombstoneMs: 0, compactEveryMs: 20 })
+  )
+
+  it(
+    "compacts by itself, with its own window",
+    act((stage, a, b) =>
+      Effect.gen(function* () {
+        for (let n = 0; n < 5; n++) yield* execute(a, Kitchen.claim({ id: `n${n}`, name: `n${n}` }))
+        yield* a.sync
+        yield* execute(a, Kitchen.release({ id: "n0" }))
+        yield* syncAnyhow(a)
+        const left = scalar(
+          stage.world.server,
+          "SELECT (SELECT count(DISTINCT record_id) FROM synchrotron.patches) || ' ' || (SELECT count(*) FROM synchrotron.row_versions WHERE gone)"
+        )
+        yield* Effect.repeat(left, { until: (rest) => rest === "1 0", schedule: Schedule.spaced(10) })
+        for (const client of [a, b]) yield* syncAnyhow(client)
+        yield* expectConverged(stage.world, [a, b])
       })
     )
   )

@@ -12,7 +12,7 @@
  * | goes                                     | stays                                                                 |
  * |------------------------------------------|-----------------------------------------------------------------------|
  * | patches of records up to the floor       | the records: id and content for the one verdict that each gets (I4)   |
- * | args and claims of these records         | args of voided ones, for which clients may still ask in `notices`     |
+ * | their args and claims, unless small      | args of voided ones, for which clients may still ask in `notices`     |
  * | row versions that say that a row is gone | all others; a cursor before the horizon is refused (`CursorTooOld`)   |
  */
 import type { SqlClient, SqlError } from "@effect/sql"
@@ -37,13 +37,15 @@ export interface CompactOptions {
   readonly tombstoneMs?: number | undefined
   /** Records, patches and tombstones that one transaction removes at most, of each: 1,000 unless given. */
   readonly batchRows?: number | undefined
+  /** Args and claims of a record stay when they have no more bytes than this together: 256 unless given. */
+  readonly argsBytesKept?: number | undefined
   /** Told after each batch. */
   readonly onProgress?: ((soFar: Compacted) => Effect.Effect<void>) | undefined
 }
 
 /** How much a run has removed. */
 export interface Compacted {
-  /** Records that lost their patches, args and claims. */
+  /** Records that are compacted now. */
   readonly records: number
   readonly patches: number
   readonly tombstones: number
@@ -54,6 +56,9 @@ export interface Compacted {
 export const tombstoneMsDefault = 30 * 24 * 60 * 60_000
 
 export const batchRowsDefault = 1000
+
+/** Postgres writes a row anew to shorten it, with new entries in its indexes: what frees less would cost more. */
+export const argsBytesKeptDefault = 256
 
 /** The times of so many commits are remembered at most, spread over the retention of tombstones. */
 const commitTimesMax = 1000
@@ -73,12 +78,16 @@ export const compact = (
   options: CompactOptions = {}
 ): Effect.Effect<Compacted, SqlError.SqlError> =>
   Effect.gen(function* () {
-    const { batchRows = batchRowsDefault, onProgress = () => Effect.void } = options
+    const {
+      argsBytesKept = argsBytesKeptDefault,
+      batchRows = batchRowsDefault,
+      onProgress = () => Effect.void
+    } = options
     let done = nothing
     const horizons = yield* exclusively(sql, moveHorizons(sql, options))
     if (horizons === null) return { ...nothing, yielded: true }
     for (const next of [
-      recordBatch(sql, horizons.floor, batchRows),
+      recordBatch(sql, horizons.floor, { argsBytesKept, batchRows }),
       tombstoneBatch(sql, horizons.tombstoneSeq, batchRows)
     ]) {
       for (let more = true; more; ) {
@@ -179,7 +188,7 @@ interface Batch {
 const recordBatch = (
   sql: SqlClient.SqlClient,
   floor: Hlc.ClockState,
-  batchRows: number
+  { argsBytesKept, batchRows }: { readonly argsBytesKept: number; readonly batchRows: number }
 ): Effect.Effect<Batch, SqlError.SqlError> =>
   Effect.map(
     sql.unsafe<{ records: number; patches: number }>(
@@ -196,6 +205,7 @@ const recordBatch = (
        stripped AS (
          UPDATE synchrotron.records SET args = '', claims = ''
          WHERE ctid = ANY (ARRAY(SELECT place FROM finished WHERE status <> 'voided'))
+           AND octet_length(args) + octet_length(claims) > ${argsBytesKept}
        ),
        moved AS (
          UPDATE synchrotron.compacted SET hlc = last.hlc FROM (SELECT max(hlc) AS hlc FROM finished) AS last WHERE last.hlc IS NOT NULL

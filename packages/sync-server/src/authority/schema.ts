@@ -35,8 +35,8 @@ CREATE TABLE IF NOT EXISTS synchrotron.clients (
   user_id text NOT NULL
 );
 
--- The canonical records in the order of hlc. A voided record stays for its verdict and has no effect. Args and claims
--- are empty once the record is compacted, which no JSON is.
+-- The canonical records in the order of hlc. A voided record stays for its verdict and has no effect. Compaction
+-- leaves empty args and claims, which are no JSON.
 CREATE TABLE IF NOT EXISTS synchrotron.records (
   id uuid PRIMARY KEY,
   hlc text COLLATE "C" NOT NULL UNIQUE,

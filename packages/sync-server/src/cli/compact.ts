@@ -43,7 +43,7 @@ export const compact = Command.make("compact", { ...databaseOptions, ...retentio
   })
 ).pipe(
   Command.withDescription(
-    "Removes what no sync needs any more: patches, args and claims of records before the reorder window, and old tombstones. Syncs go on meanwhile. A running server does it by itself"
+    "Removes what no sync needs any more: patches and long args of records before the reorder window, and old tombstones. Syncs go on meanwhile. A running server does it by itself"
   )
 )
 

@@ -128,6 +128,7 @@ export class SimServer extends SimProcess<Attachment> {
     return this.inTurns(
       AuthorityLive.compact(this.sql!, {
         batchRows,
+        argsBytesKept: 0,
         tombstoneMs,
         reorderWindowMs: reorderWindowMs ?? undefined,
         reorderWindowRecords: reorderWindowRecords ?? undefined
