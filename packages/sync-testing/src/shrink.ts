@@ -104,10 +104,7 @@ const simplifications = (script: Script): ReadonlyArray<(script: Script) => Read
   (script) => changed(script, { serverSkewsMs: script.serverSkewsMs.map(() => 0) }),
   (script) => changed(script, { reorderWindowMs: null }),
   (script) => changed(script, { reorderWindowRecords: null }),
-  (script) =>
-    script.compaction === undefined
-      ? []
-      : changed(script, { compaction: { ...script.compaction, batchRows: 1000 } }),
+  withoutCompaction,
   (script) => changed(script, { tickMs: 1 }),
   ...script.devices.flatMap((_, index) => [
     (script: Script) => withDevice(script, index, { skewMs: 0 }),
@@ -115,6 +112,10 @@ const simplifications = (script: Script): ReadonlyArray<(script: Script) => Read
   ]),
   withShortPauses
 ]
+
+/** Without it, or in batches of many rows. */
+const withoutCompaction = ({ compaction, ...rest }: Script): ReadonlyArray<Script> =>
+  compaction === undefined ? [] : [rest, { ...rest, compaction: { ...compaction, batchRows: 1000 } }]
 
 const changed = (script: Script, change: Partial<Script>): ReadonlyArray<Script> => [{ ...script, ...change }]
 
