@@ -1,23 +1,9 @@
-/** The code of README.md and docs/testing.md, as it stands: blocks with a file name are written to a folder and run. */
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs"
+/** The code of README.md and docs/testing.md, as it stands. */
+import { readFileSync } from "node:fs"
 import { join } from "node:path"
-import { afterAll, describe, expect, it } from "vitest"
+import { describe, expect, it } from "vitest"
 import type { DeterminismReport, Report } from "../packages/sync-testing/src/index.ts"
-
-const root = join(import.meta.dirname, "..")
-// Inside a package that depends on all that the blocks import.
-const folders = join(root, "examples/todo-app/node_modules")
-
-/** Writes the blocks of a page to a folder, which is gone after the tests around. */
-const extract = (page: string, name: string): string => {
-  const folder = join(folders, name)
-  const blocks = readFileSync(join(root, page), "utf8").matchAll(/```(?:tsx?|text) file=(\S+)\n(.*?)```/gs)
-  rmSync(folder, { recursive: true, force: true })
-  mkdirSync(folder, { recursive: true })
-  for (const [, file, code] of blocks) writeFileSync(join(folder, file!), code!)
-  afterAll(() => rmSync(folder, { recursive: true, force: true }))
-  return folder
-}
+import { extract } from "./pages.ts"
 
 describe("README", () => {
   const folder = extract("README.md", ".readme")

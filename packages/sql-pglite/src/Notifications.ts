@@ -17,16 +17,16 @@ export const makeNotifications = (session: Session, onConnection: OnConnection) 
   const run = (sql: string) =>
     onConnection((connection) => Effect.asVoid(connection.executeUnprepared(sql, [], undefined)))
 
-  const listen = (channel: string): Stream.Stream<string, SqlError> =>
-    Stream.asyncPush<string, SqlError>((emit) =>
+  /** Hears the channel while the scope is open, from when the effect succeeds. */
+  const subscribe = (channel: string, listener: (payload: string) => void) =>
+    Effect.asVoid(
       Effect.acquireRelease(
         Effect.suspend(() => {
-          const listener = (payload: string) => void emit.single(payload)
           const listeners = listenersByChannel.get(channel) ?? new Set()
           listenersByChannel.set(channel, listeners.add(listener))
-          return Effect.as(run(`LISTEN ${quoteIdentifier(channel)}`), listener)
+          return run(`LISTEN ${quoteIdentifier(channel)}`)
         }),
-        (listener) =>
+        () =>
           Effect.suspend(() => {
             const listeners = listenersByChannel.get(channel)!
             listeners.delete(listener)
@@ -37,12 +37,15 @@ export const makeNotifications = (session: Session, onConnection: OnConnection) 
       )
     )
 
+  const listen = (channel: string): Stream.Stream<string, SqlError> =>
+    Stream.asyncPush<string, SqlError>((emit) => subscribe(channel, (payload) => void emit.single(payload)))
+
   const notify = (channel: string, payload: string): Effect.Effect<void, SqlError> =>
     onConnection((connection) =>
       Effect.asVoid(connection.execute("SELECT pg_notify($1, $2)", [channel, payload], undefined))
     )
 
-  return { listen, notify }
+  return { subscribe, listen, notify }
 }
 
 const quoteIdentifier = (name: string): string => `"${name.replace(/"/g, '""')}"`

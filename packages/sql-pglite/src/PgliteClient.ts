@@ -49,6 +49,11 @@ export interface PgliteSqlClient extends Client.SqlClient {
   readonly json: (value: unknown) => SqlStatement.Fragment
   /** The payloads notified on a channel, from the moment the stream runs. */
   readonly listen: (channel: string) => Stream.Stream<string, SqlError>
+  /** Calls the function with each payload while the scope is open, from when the effect succeeds. */
+  readonly subscribe: (
+    channel: string,
+    listener: (payload: string) => void
+  ) => Effect.Effect<void, SqlError, Scope.Scope>
   readonly notify: (channel: string, payload: string) => Effect.Effect<void, SqlError>
   /**
    * Runs statements in one round trip and gives the rows of each. They are part of the transaction if there is one;
@@ -157,6 +162,7 @@ export const make = (
       reactive: reactive.stream,
       reactiveMailbox: reactive.query,
       json: (value: unknown) => jsonParam(statement, value),
+      subscribe: notifications.subscribe,
       listen: notifications.listen,
       notify: notifications.notify,
       pipeline: (statements: ReadonlyArray<Statement>) => onConnection((_) => _.pipeline(statements)),

@@ -78,19 +78,24 @@ export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError
 
     const receive = (request: Protocol.SyncRequest, response: Protocol.SyncResponse) =>
       Effect.gen(function* () {
-        const received = yield* replica.receive(request, response)
+        const { path } = yield* replica.receive(request, response)
+        const { load, seq } = yield* replica.cursors
+        // The next chunk is asked for at once. What was sent is judged, and the verdicts come when all rows are here.
+        if (load !== null || path === "restarted")
+          return yield* dispatch({ _tag: "Done", more: true }, { online: true, error: null, load })
         // Stale: another answer came between, and this one changed nothing.
-        const judged = received.path === "stale" ? [] : response.verdicts
-        if (received.path !== "stale") yield* onReceived(response)
+        const judged = path === "stale" ? [] : response.verdicts
+        if (path !== "stale") yield* onReceived(response)
         for (const { id } of judged) pending.delete(id)
         yield* dispatch(
           { _tag: "Done", more: pending.size > 0 && judged.length > 0 },
           {
             online: true,
             error: null,
+            load,
             lastSyncedAt: yield* Clock.currentTimeMillis,
             clockOffsetMs: yield* replica.clockOffsetMs,
-            seq: yield* replica.cursor,
+            seq,
             firstSyncDone: true
           }
         )
@@ -152,9 +157,10 @@ export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError
     })
 
     for (const { id } of yield* replica.pending) pending.add(id)
-    const seq = yield* replica.cursor
+    const { load, seq } = yield* replica.cursors
     publish({
       seq,
+      load,
       firstSyncDone: seq > 0,
       online: state.deviceOnline,
       clockOffsetMs: yield* replica.clockOffsetMs

@@ -1,4 +1,5 @@
 /** What the session is doing, for people and programs. One plain value; it only says what is known. */
+import type { Cursors } from "@synchrotron/sync-core"
 import * as Observable from "./Observable.ts"
 
 /**
@@ -38,6 +39,11 @@ export interface Status {
   readonly seq: number
   /** Whether this database has ever been filled by the server. Until then an empty table may just be unloaded. */
   readonly firstSyncDone: boolean
+  /**
+   * How far a load is: rows that come in chunks, in a first sync or after a long time. They show when all of them are
+   * here; until then the database is as it was. Null when no load is on its way.
+   */
+  readonly load: Cursors.Progress | null
 }
 
 export const initial: Status = {
@@ -50,7 +56,8 @@ export const initial: Status = {
   error: null,
   clockOffsetMs: 0,
   seq: 0,
-  firstSyncDone: false
+  firstSyncDone: false,
+  load: null
 }
 
 export interface StatusStore extends Observable.Store<Status> {
@@ -65,7 +72,11 @@ export const make = (): StatusStore => {
 
 const same = (a: Status, b: Status): boolean =>
   (Object.keys(a) as ReadonlyArray<keyof Status>).every((key) =>
-    key === "error" ? sameError(a.error, b.error) : a[key] === b[key]
+    key === "error"
+      ? sameError(a.error, b.error)
+      : key === "load"
+        ? a.load?.rowsDone === b.load?.rowsDone && a.load?.rowsTotal === b.load?.rowsTotal
+        : a[key] === b[key]
   )
 
 const sameError = (a: StatusError | null, b: StatusError | null): boolean =>

@@ -10,6 +10,7 @@ export class FakeReplica {
   received = 0
   restampedTo: number | undefined
   cursorsForgotten = 0
+  load: { position: null; rowsDone: number; rowsTotal: number } | null = null
   private ids = 0
 
   execute(): RecordId {
@@ -35,7 +36,7 @@ export class FakeReplica {
         this.seq = response.seq
         const judged = new Set(response.verdicts.map(({ id }) => id))
         this.queue = this.queue.filter((id) => !judged.has(id))
-        return { path: "rows", rows: 0, replayed: 0, seq: response.seq }
+        return { path: "rows", rows: 0, replayed: 0, seq: response.seq, load: null }
       }),
     restamp: (serverTimeMs: number) =>
       Effect.sync(() => {
@@ -48,7 +49,7 @@ export class FakeReplica {
     rejected: Effect.succeed([]),
     changes: Stream.empty,
     clockOffsetMs: Effect.succeed(0),
-    cursor: Effect.sync(() => this.seq as Seq)
+    cursors: Effect.sync(() => ({ seq: this.seq as Seq, cursors: {}, held: [], loaded: [], load: this.load }))
   } as unknown as Replica.Replica
 }
 

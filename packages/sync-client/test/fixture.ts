@@ -89,7 +89,7 @@ export class FakeAuthority {
     const since = (request.cursors as Record<string, number>).all ?? 0
     const changed = [...this.rows.values()].filter((row) => row.seq > since)
     return {
-      protocol: 1,
+      protocol: 2,
       seq: this.seq,
       serverTimeMs: Date.now(),
       audiences: ["all"],
@@ -99,6 +99,7 @@ export class FakeAuthority {
         table,
         rows: changed.filter((row) => row.table === table).map(({ key, image }) => [key, image])
       })),
+      next: null,
       later: [],
       clock: { ms: 0, counter: 0 }
     }

@@ -50,7 +50,7 @@ beforeEach(() => {
 })
 
 const request: Protocol.SyncRequest = {
-  protocol: 1,
+  protocol: 2,
   app: "fixture",
   schema: "hash",
   clientId: uuid(1) as Protocol.SyncRequest["clientId"],
@@ -61,13 +61,14 @@ const request: Protocol.SyncRequest = {
 }
 
 const response = {
-  protocol: 1,
+  protocol: 2,
   seq: 3,
   serverTimeMs: 7,
   audiences: ["all"],
   verdicts: [],
   notices: [],
   tables: [{ table: "public.todos", rows: [['["1"]', { id: "1", title: null }]] }],
+  next: null,
   later: [],
   clock: { ms: 1, counter: 0 }
 }

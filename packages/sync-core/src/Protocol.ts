@@ -1,14 +1,16 @@
 /**
- * The wire protocol, version 1. One round trip, `POST /v1/sync`, pushes pending records and pulls changes.
+ * The wire protocol, version 2. One round trip, `POST /v1/sync`, pushes pending records and pulls changes. More rows than
+ * fit into one answer come in chunks: each says where it ended, and the next request goes on from there.
  *
  * | request       |                                                                                          |
  * |---------------|------------------------------------------------------------------------------------------|
- * | `protocol`    | 1; another number is answered with `SchemaMismatch`                                      |
+ * | `protocol`    | 2; another number is answered with `SchemaMismatch`                                      |
  * | `app`, `schema` | name of the application and its schema hash                                            |
  * | `clientId`    | the local database; belongs to the first user who used it                                |
  * | `clientTimeMs`| wall clock of the client when it sent the request                                        |
  * | `seq`         | last commit applied, if any; this client's records voided after it come back in `notices` |
  * | `cursors`     | last `seq` applied, by audience; an audience that is missing is loaded from the start    |
+ * | `position`    | where the last chunk ended in an audience, if there was one: `next` of its answer        |
  * | `records`     | pending records, oldest first, at most `recordsMax`                                      |
  * | `after`       | HLC; canonical records after it come back in `later`, because the client may cross them  |
  *
@@ -20,6 +22,9 @@
  * | `verdicts`    | one for each record sent, in the order sent                                              |
  * | `notices`     | this client's earlier records that were voided since `seq` of the request                |
  * | `tables`      | net row changes since the cursors: key and image, or null for a row that is gone         |
+ * | `next`        | where this chunk ended; null when all rows have come. Until then, `verdicts`, `notices`  |
+ * |               | and `later` are empty, and only audiences before `next.audience` have reached `seq`      |
+ * | `rowsTotal`   | how many rows all chunks will bring, more or less; in the first chunk only               |
  * | `later`       | canonical records with an HLC after `after`, in order, as far as the user may see them   |
  * | `clock`       | the latest milliseconds and counter in the canonical order; the client's clock passes it |
  *
@@ -29,7 +34,7 @@ import { Schema } from "effect"
 import { Hlc } from "./Hlc.ts"
 import { ActionName, ActionVersion, Audience, ClientId, RecordId, RowKey, Seq, TableName } from "./Ids.ts"
 
-export const protocolVersion = 1
+export const protocolVersion = 2
 
 /** Limits of a request; the server refuses what is larger, and the client never sends it. */
 export const limits = {
@@ -89,6 +94,20 @@ const Cursors = Schema.declare(
   }
 )
 
+/**
+ * A place in the order of changed rows: by audience, and in each by commit, table and key, all in the order of their
+ * bytes.
+ */
+export const Position = Schema.Struct({
+  audience: Audience,
+  seq: Seq,
+  table: TableName,
+  key: RowKey,
+  /** The commit at which the first chunk of this audience was read: what is gone since then has to be told. */
+  began: Seq
+})
+export type Position = typeof Position.Type
+
 export const SyncRequest = Schema.Struct({
   protocol: Schema.Int,
   app: Schema.String,
@@ -97,6 +116,7 @@ export const SyncRequest = Schema.Struct({
   clientTimeMs: Schema.Number,
   seq: Schema.optional(Seq),
   cursors: Cursors,
+  position: Schema.optional(Position),
   records: Schema.Array(PendingRecord).pipe(Schema.maxItems(limits.recordsMax)),
   after: Schema.NullOr(Hlc)
 })
@@ -180,6 +200,8 @@ export const SyncResponse = Schema.Struct({
   verdicts: Schema.Array(Verdict),
   notices: Schema.Array(Notice),
   tables: Schema.Array(TableRows),
+  next: Schema.NullOr(Position),
+  rowsTotal: Schema.optional(Schema.NonNegativeInt),
   later: Schema.Array(LaterRecord),
   clock: Schema.Struct({ ms: Schema.Int, counter: Schema.Int })
 })

@@ -43,8 +43,11 @@ export interface Incoming<L extends Ordered> {
   readonly judged: ReadonlySet<RecordId>
   /** Tables of the net rows. */
   readonly tables: ReadonlySet<string>
-  /** Whether rows must go without being named: those of an audience that was lost, or all that do not come again. */
-  readonly purges: boolean
+  /**
+   * Whether the confirmed state has to stand before rows come: others go without being named (those of an audience that
+   * was lost, or all that do not come again), or a load brings rows that are no part of the answer.
+   */
+  readonly resets: boolean
   /** Confirmed records that may be crossed, in canonical order. */
   readonly later: ReadonlyArray<L>
 }
@@ -70,7 +73,7 @@ export const plan = <P extends Ordered, L extends Ordered>(
   const pending = state.pending.filter((record) => !incoming.judged.has(record.id))
   const later = pending.length === 0 ? [] : incoming.later.filter((record) => record.hlc > pending[0]!.hlc)
   const quiet =
-    pending.length === state.pending.length && later.length === 0 && !state.crossing && !incoming.purges
+    pending.length === state.pending.length && later.length === 0 && !state.crossing && !incoming.resets
   if (options.fast && quiet) {
     if (incoming.tables.size === 0) return { path: "nothing" }
     if (pending.length > 0 && state.used !== null && isDisjoint(state.used, incoming.tables))

@@ -6,6 +6,7 @@
 import { SqlClient, type SqlError } from "@effect/sql"
 import { Clock, Effect, Either, Exit, PubSub, Schema, type Scope, Stream } from "effect"
 import type { AnyAction, AnyOperation, Operation } from "./Action.ts"
+import * as Cursors from "./Cursors.ts"
 import {
   ActionCrashed,
   ArgsInvalid,
@@ -73,11 +74,16 @@ export interface Change {
 
 /** What a sync did, for status, inspection and tests. */
 export interface Received {
-  /** Which path reconcile chose; `stale` when the response answers a request from before another response. */
-  readonly path: Reconcile.Plan<never, never>["path"] | "stale"
+  /**
+   * Which path reconcile chose; `stale` when the response answers a request from before another response, `chunk` when
+   * more rows have to come before anything is applied, `restarted` when they have to come all over again.
+   */
+  readonly path: Reconcile.Plan<never, never>["path"] | "stale" | "chunk" | "restarted"
   readonly rows: number
   readonly replayed: number
   readonly seq: Seq
+  /** How far the load is that the response belongs to; null when the client is at `seq`, or the response was stale. */
+  readonly load: Cursors.Progress | null
 }
 
 export type ExecuteError<E> = E | ArgsInvalid | ActionCrashed | Impure | Hlc.HlcRangeError | SqlError.SqlError
@@ -116,8 +122,8 @@ export interface Replica {
   readonly changes: Stream.Stream<Change>
   /** Milliseconds that the server's clock is ahead of this device's, as last estimated. */
   readonly clockOffsetMs: Effect.Effect<number>
-  /** The `seq` of the last response applied; 0 before the first. */
-  readonly cursor: Effect.Effect<Seq, SqlError.SqlError>
+  /** Where this database is in the authority's changes. */
+  readonly cursors: Effect.Effect<Cursors.Cursors, SqlError.SqlError>
 }
 
 export interface ReplicaOptions {
@@ -158,7 +164,7 @@ export const make = (
     const settle = (rows: ReadonlyArray<unknown>, later: ReadonlyArray<unknown>) =>
       sql.unsafe<{ tbl: string; changed: number }>(settleSql, [JSON.stringify(rows), JSON.stringify(later)])
 
-    const forgetCursors = sql.unsafe("DELETE FROM synchrotron.cursors")
+    const forgetCursors = sql.unsafe("DELETE FROM synchrotron.cursors;SELECT synchrotron.forget_load()")
 
     // ---- opening ---------------------------------------------------------------------------------------------
 
@@ -202,6 +208,7 @@ export const make = (
     const seen: Hlc.ClockState = { ms: opened.self.clock_ms, counter: opened.self.clock_counter }
     let clock = opened.self.stamped === null ? seen : Hlc.witness(seen, opened.self.stamped)
     let offsetMs = opened.self.clock_offset_ms
+    const sentInLoad = new Set<RecordId>()
     // What pending records have used is known while this process ran all of them.
     let used: Set<string> | null = opened.self.stamped === null ? new Set() : null
 
@@ -366,51 +373,59 @@ export const make = (
            SELECT oldest.*, d.digest FROM oldest LEFT JOIN synchrotron.digests((SELECT array_agg(id) FROM oldest)) AS d ON d.record_id = oldest.id ORDER BY oldest.hlc`
         )
         const unsent = records[limits.recordsMax]
-        return {
+        const { cursors, load, seq } = yield* Cursors.read(sql)
+        const position = load?.position ?? undefined
+        const common = {
           protocol: protocolVersion,
           app: app.name,
           schema: app.schemaHash,
           clientId,
           clientTimeMs: yield* Clock.currentTimeMillis,
-          ...(yield* position),
-          records: records
-            .slice(0, limits.recordsMax)
-            .map((r) => ({ ...r, args: JSON.parse(r.args) as unknown })),
+          seq,
+          cursors,
+          ...(position === undefined ? {} : { position })
+        }
+        // While more chunks are to come nobody looks at verdicts, so records are sent once to be judged.
+        const oldest = records.slice(0, limits.recordsMax)
+        if (position === undefined) sentInLoad.clear()
+        else if (oldest.length > 0 && oldest.every(({ id }) => sentInLoad.has(id)))
+          return { ...common, records: [], after: null } satisfies SyncRequest
+        return {
+          ...common,
+          records: oldest.map((r) => ({ ...r, args: JSON.parse(r.args) as unknown })),
           after: unsent?.hlc ?? Hlc.make(clock, clientId)
         } satisfies SyncRequest
       })
     )
-    const position = Effect.map(
-      sql.unsafe<{ applied: Seq; audience: string | null; seq: number | null }>(
-        "SELECT r.seq AS applied, c.audience, c.seq FROM synchrotron.replica AS r LEFT JOIN synchrotron.cursors AS c ON true"
-      ),
-      (rows) => ({
-        seq: rows[0]!.applied,
-        cursors: Object.fromEntries(
-          rows.flatMap((row) => (row.audience === null ? [] : [[row.audience, row.seq]]))
-        ) as SyncRequest["cursors"]
-      })
-    )
-
     const receive = (sent: SyncRequest, response: SyncResponse) =>
       Effect.gen(function* () {
         const nowMs = yield* Clock.currentTimeMillis
         const result = yield* sql.withTransaction(
           Effect.gen(function* () {
-            const { cursors: held, seq } = yield* position
-            if (seq !== sent.seq || !sameCursors(held, sent.cursors)) return null
-            const pending = yield* pendingRows
-            const pendingIds = new Set(pending.map((record) => record.id))
-            const verdicts = response.verdicts.filter((verdict) => pendingIds.has(verdict.id))
-            const audiences = Object.keys(held)
-            const kept = audiences.filter((audience) =>
-              (response.audiences as ReadonlyArray<string>).includes(audience)
-            )
-            // Without cursors all rows come again, as after a migration: what is here and does not come is gone.
-            const purges = kept.length < audiences.length || (audiences.length === 0 && seq > 0)
+            const cursors = yield* Cursors.read(sql)
+            if (!Cursors.isCurrent(cursors, sent)) return null
+            if (Cursors.isSpoilt(cursors, response)) {
+              yield* Cursors.forgetLoad(sql)
+              return { ...unseen, path: "restarted", load: { rowsDone: 0, rowsTotal: 0 } } as const
+            }
             const rows = response.tables.flatMap(({ table, rows }) =>
               rows.map(([key, image]) => ({ tbl: table, key, image }))
             )
+            // Without `after` the request has kept records back, so its answer does not say what they cross.
+            if (response.next !== null || sent.after === null) {
+              const load = yield* Cursors.keepChunk(sql, response, rows)
+              for (const { id } of sent.records) sentInLoad.add(id)
+              return { ...unseen, path: "chunk", rows: rows.length, load } as const
+            }
+            const pending = yield* pendingRows
+            const pendingIds = new Set(pending.map((record) => record.id))
+            const verdicts = response.verdicts.filter((verdict) => pendingIds.has(verdict.id))
+            const { held, load } = cursors
+            const audiences = new Set<string>(response.audiences)
+            const kept = held.filter((audience) => audiences.has(audience))
+            // Without cursors all rows come again, as after a migration: what is here and does not come is gone.
+            const purges = kept.length < held.length || (held.length === 0 && cursors.seq > 0)
+            const resets = purges || load !== null
             const [crossing] = yield* sql.unsafe<{ crossing: boolean }>(
               "SELECT EXISTS (SELECT FROM synchrotron.later_patches) AS crossing"
             )
@@ -419,7 +434,7 @@ export const make = (
               {
                 judged: new Set(verdicts.map((verdict) => verdict.id)),
                 tables: new Set(response.tables.map((t) => t.table as string)),
-                purges,
+                resets,
                 later: response.later
               },
               { fast: options.fastPaths ?? true }
@@ -455,14 +470,16 @@ export const make = (
                         after: p.after
                       }))
                     )
-              if (purges) {
+              if (resets) {
                 // The rows that go are those of the confirmed state, so that state has to stand first. They go before
                 // others come, which may have a value of theirs that only one row can have.
                 note(yield* settle([], []))
                 yield* sql.unsafe(forgetOverlay)
-                note(yield* sql.unsafe<{ tbl: string; changed: number }>(purgeSql, [kept]))
+                if (purges) note(yield* sql.unsafe<{ tbl: string; changed: number }>(purgeSql, [kept]))
+                // Its rows are of several moments, so none may stand without the last ones.
+                if (load !== null) note(yield* Cursors.putLoad(sql, rows))
               }
-              note(yield* settle(rows, later))
+              note(yield* settle(load === null ? rows : [], later))
               yield* sql.unsafe(forgetOverlay)
               if (later.length > 0) yield* sql.unsafe(keepLaterSql, [JSON.stringify(later)])
               if (plan.path === "rows") used = new Set()
@@ -486,7 +503,7 @@ export const make = (
             const notices = response.notices.filter((notice) => !judgedIds.has(notice.id))
             yield* keepNotices(sql, notices)
             offsetMs = Hlc.offsetAfter(offsetMs, response.serverTimeMs, sent.clientTimeMs, nowMs)
-            yield* keepPosition(sql, sent, response, offsetMs)
+            yield* Cursors.advance(sql, cursors, response, offsetMs)
             // Before the commit, for an action that comes next must be stamped after what this one shows.
             for (const verdict of response.verdicts)
               if ("hlc" in verdict) clock = Hlc.witness(clock, verdict.hlc)
@@ -504,10 +521,12 @@ export const make = (
                 outcome: { _tag: "voided", error: n.error } as const
               }))
             ] as Change["outcomes"]
-            return { path: plan.path, rows: rows.length, replayed, tables, outcomes }
+            const count = rows.length + (load?.rowsDone ?? 0)
+            return { path: plan.path, rows: count, replayed, tables, outcomes, load: null }
           })
         )
-        if (result === null) return { path: "stale", rows: 0, replayed: 0, seq: response.seq } as const
+        if (result === null)
+          return { path: "stale", rows: 0, replayed: 0, seq: response.seq, load: null } as const
         if (result.tables.size > 0 || result.outcomes.length > 0) {
           yield* publish({
             tables: result.tables,
@@ -515,7 +534,8 @@ export const make = (
             outcomes: result.outcomes
           })
         }
-        return { path: result.path, rows: result.rows, replayed: result.replayed, seq: response.seq }
+        const { load, path, replayed, rows } = result
+        return { path, rows, replayed, seq: response.seq, load }
       }).pipe(forgetUsed, Effect.uninterruptible)
 
     const restamp = (serverTimeMs: number) =>
@@ -618,20 +638,15 @@ export const make = (
         }),
       changes: Stream.fromPubSub(changes),
       clockOffsetMs: Effect.sync(() => offsetMs),
-      cursor: Effect.map(
-        sql.unsafe<{ seq: number }>("SELECT seq FROM synchrotron.replica"),
-        (rows) => rows[0]!.seq as Seq
-      )
+      cursors: Cursors.read(sql)
     }
   })
 
 // The tables are the confirmed state then.
 const forgetOverlay = "DELETE FROM synchrotron.patches;DELETE FROM synchrotron.later_patches"
 
-const sameCursors = (a: SyncRequest["cursors"], b: SyncRequest["cursors"]): boolean => {
-  const keys = Object.keys(a) as Array<keyof typeof a>
-  return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key])
-}
+/** A transaction that nobody sees anything of. */
+const unseen = { rows: 0, replayed: 0, tables: new Set<string>(), outcomes: [] } as const
 
 const describe = (defect: unknown): string => (defect instanceof Error ? defect.message : String(defect))
 
@@ -665,18 +680,3 @@ const keepNotices = (sql: SqlClient.SqlClient, notices: SyncResponse["notices"])
           )
         ]
       )
-
-const keepPosition = (
-  sql: SqlClient.SqlClient,
-  sent: SyncRequest,
-  response: SyncResponse,
-  offsetMs: number
-) =>
-  Effect.gen(function* () {
-    const next = Object.fromEntries(response.audiences.map((audience) => [audience, response.seq]))
-    const same = sameCursors(sent.cursors, next as SyncRequest["cursors"])
-    if (same && sent.seq === response.seq) return
-    yield* sql.unsafe(
-      `DELETE FROM synchrotron.cursors;INSERT INTO synchrotron.cursors (audience, seq) SELECT audience, ${response.seq} FROM json_array_elements_text(${literal(JSON.stringify(response.audiences))}) AS x(audience);UPDATE synchrotron.replica SET seq = ${response.seq}, clock_ms = ${response.clock.ms}, clock_counter = ${response.clock.counter}, clock_offset_ms = ${offsetMs}`
-    )
-  })

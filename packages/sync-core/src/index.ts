@@ -1,4 +1,5 @@
 export * as Action from "./Action.ts"
+export * as Cursors from "./Cursors.ts"
 export * from "./Errors.ts"
 export * as Execution from "./Execution.ts"
 export * as Hlc from "./Hlc.ts"

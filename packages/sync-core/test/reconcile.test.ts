@@ -46,7 +46,7 @@ describe("I1: the plan", () => {
         crossing: fc.boolean(),
         used: fc.option(tables),
         tables,
-        purges: fc.boolean(),
+        resets: fc.boolean(),
         fast: fc.boolean()
       })
     )
@@ -103,7 +103,7 @@ describe("I1: the plan", () => {
     check((s, plan) => {
       if (plan.path !== "nothing" && plan.path !== "disjoint") return
       expect(s.fast).toBe(true)
-      expect(s.crossing || s.purges).toBe(false)
+      expect(s.crossing || s.resets).toBe(false)
       expect(remaining(s)).toEqual(s.pending)
       if (s.pending.length > 0) expect(s.later.filter((r) => r.hlc > s.pending[0]!.hlc)).toEqual([])
       if (plan.path === "nothing") expect(s.tables.size).toBe(0)

@@ -13,7 +13,7 @@ import {
 } from "../src/Errors.ts"
 import * as Hlc from "../src/Hlc.ts"
 import type { Audience, RecordId, RowKey, Seq, TableName } from "../src/Ids.ts"
-import { limits, type SyncRequest, type SyncResponse, type Verdict } from "../src/Protocol.ts"
+import { limits, type Position, type SyncRequest, type SyncResponse, type Verdict } from "../src/Protocol.ts"
 import * as Replica from "../src/Replica.ts"
 import * as SyncApp from "../src/SyncApp.ts"
 import * as SyncTable from "../src/SyncTable.ts"
@@ -98,13 +98,14 @@ const open = (options: Partial<Replica.ReplicaOptions> = {}) =>
 const fresh = (options: Partial<Replica.ReplicaOptions> = {}) => Effect.zipRight(clear, open(options))
 
 const answer = (request: SyncRequest, change: Partial<SyncResponse> = {}): SyncResponse => ({
-  protocol: 1,
+  protocol: 2,
   seq: 1 as Seq,
   serverTimeMs: request.clientTimeMs,
   audiences: ["all" as Audience],
   verdicts: [],
   notices: [],
   tables: [],
+  next: null,
   later: [],
   clock: { ms: 0, counter: 0 },
   ...change
@@ -432,7 +433,7 @@ describe.each(kinds)("a replica on %s", (kind) => {
           ] as const) {
             expect((yield* replica.receive(sent, late)).path).toBe("stale")
             expect(yield* accounts).toEqual(["(a,2)"])
-            expect(yield* replica.cursor).toBe(2)
+            expect((yield* replica.cursors).seq).toBe(2)
           }
           expect(yield* replica.pendingCount).toBe(1)
         })
@@ -600,7 +601,7 @@ describe.each(kinds)("a replica on %s", (kind) => {
           expect(reopened.clientId).toBe(replica.clientId)
           expect(yield* reopened.pending).toEqual(pending)
           expect(yield* reopened.rejected).toEqual(rejected)
-          expect(yield* reopened.cursor).toBe(7)
+          expect((yield* reopened.cursors).seq).toBe(7)
           expect(yield* accounts).toEqual(["(z,10)"])
           const again = yield* reopened.request
           expect({ ...again, clientTimeMs: 0 }).toEqual({ ...ask, clientTimeMs: 0 })
@@ -714,6 +715,142 @@ describe.each(kinds)("a replica on %s", (kind) => {
           expect(next.cursors).toEqual({ all: 4 })
           yield* migrated.receive(next, answer(next, { seq: 5 as Seq, verdicts: rejectAll(next) }))
           expect(yield* accounts).toEqual(["(b,1)"])
+        })
+      ))
+
+    it("I5: a load shows when all its rows are here, goes on after a restart, and sends records once", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh()
+          yield* replica.execute(add({ id: "mine", n: 1 }))
+          const place = (key: string): Position => ({
+            audience: "all" as Audience,
+            seq: 2 as Seq,
+            table: "public.accounts" as TableName,
+            key: key as RowKey,
+            began: 2 as Seq
+          })
+          const first = yield* replica.request
+          const begun = yield* replica.receive(
+            first,
+            answer(first, {
+              seq: 2 as Seq,
+              tables: [rowsOf("accounts", { a: { id: "a", n: "1" }, b: { id: "b", n: "2" } })],
+              next: place("b"),
+              rowsTotal: 4
+            })
+          )
+          expect(begun).toMatchObject({ path: "chunk", load: { rowsDone: 2, rowsTotal: 4 } })
+          expect(yield* accounts).toEqual(["(mine,1)"])
+          // Another process goes on, and one after it does not send again what was judged.
+          const reopened = yield* open()
+          const second = yield* reopened.request
+          expect(second).toMatchObject({
+            position: place("b"),
+            cursors: {},
+            records: [{ id: first.records[0]!.id }]
+          })
+          yield* reopened.receive(
+            second,
+            answer(second, {
+              seq: 3 as Seq,
+              tables: [rowsOf("accounts", { c: { id: "c", n: "3" } })],
+              next: place("c")
+            })
+          )
+          const third = yield* reopened.request
+          expect(third).toMatchObject({ position: place("c"), records: [], after: null })
+          // All rows are here, and a verdict is still to come, for which the records are sent.
+          const ended = yield* reopened.receive(
+            third,
+            answer(third, { seq: 4 as Seq, tables: [rowsOf("accounts", { a: { id: "a", n: "10" } })] })
+          )
+          expect(ended).toMatchObject({ path: "chunk", load: { rowsDone: 4, rowsTotal: 4 } })
+          expect(yield* accounts).toEqual(["(mine,1)"])
+          const last = yield* reopened.request
+          expect(last.position).toBeUndefined()
+          expect(last).toMatchObject({ cursors: { all: 4 }, records: [{ id: first.records[0]!.id }] })
+          const done = yield* reopened.receive(
+            last,
+            answer(last, {
+              seq: 5 as Seq,
+              verdicts: applied(last),
+              tables: [rowsOf("accounts", { b: null, mine: { id: "mine", n: "1" } })]
+            })
+          )
+          expect(done).toMatchObject({ path: "rows", load: null })
+          expect(yield* accounts).toEqual(["(a,10)", "(c,3)", "(mine,1)"])
+          expect((yield* reopened.cursors).load).toBeNull()
+          expect((yield* reopened.request).cursors).toEqual({ all: 5 })
+        })
+      ))
+
+    it("I6: a load with rows of an audience that was lost begins again", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh()
+          const first = yield* replica.request
+          const next: Position = {
+            audience: "secret" as Audience,
+            seq: 2 as Seq,
+            table: "public.accounts" as TableName,
+            key: "b" as RowKey,
+            began: 1 as Seq
+          }
+          yield* replica.receive(
+            first,
+            answer(first, {
+              seq: 2 as Seq,
+              audiences: ["all", "secret"] as unknown as ReadonlyArray<Audience>,
+              tables: [rowsOf("accounts", { a: { id: "a", n: "1" }, b: { id: "b", n: "2" } })],
+              next
+            })
+          )
+          const second = yield* replica.request
+          const received = yield* replica.receive(second, answer(second, { seq: 3 as Seq }))
+          expect(received.path).toBe("restarted")
+          const again = yield* replica.request
+          expect(again.cursors).toEqual({})
+          expect(again.position).toBeUndefined()
+          yield* replica.receive(
+            again,
+            answer(again, { seq: 3 as Seq, tables: [rowsOf("accounts", { a: { id: "a", n: "1" } })] })
+          )
+          expect(yield* accounts).toEqual(["(a,1)"])
+        })
+      ))
+
+    it("I1: rows of a load that have exchanged a unique value meanwhile stand together", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh({
+            app: bank({
+              migrations: [migration, { id: "002", sql: "CREATE UNIQUE INDEX ON accounts (n)" }]
+            })
+          })
+          const first = yield* replica.request
+          yield* replica.receive(
+            first,
+            answer(first, {
+              tables: [rowsOf("accounts", { a: { id: "a", n: "1" }, b: { id: "b", n: "2" } })],
+              next: {
+                audience: "all" as Audience,
+                seq: 1 as Seq,
+                table: "public.accounts" as TableName,
+                key: "b" as RowKey,
+                began: 1 as Seq
+              }
+            })
+          )
+          const second = yield* replica.request
+          yield* replica.receive(
+            second,
+            answer(second, {
+              seq: 2 as Seq,
+              tables: [rowsOf("accounts", { c: { id: "c", n: "1" }, a: { id: "a", n: "2" }, b: null })]
+            })
+          )
+          expect(yield* accounts).toEqual(["(a,2)", "(c,1)"])
         })
       ))
 

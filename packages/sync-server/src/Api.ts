@@ -5,6 +5,7 @@
  * | route                  | needs a token | answers                                    |
  * |------------------------|---------------|--------------------------------------------|
  * | `POST /v1/sync`        | yes           | `Protocol.SyncResponse`                    |
+ * | `GET /v1/shape`        | yes           | rows of a table, over Electric's protocol  |
  * | `GET /v1/health`       | no            | {@link Health}, or 503 without a database  |
  * | `GET /v1/openapi.json` | no            | the OpenAPI 3.1 document                   |
  *
@@ -75,6 +76,17 @@ const sync = HttpApiEndpoint.post("sync", "/sync")
   .addError(Protocol.Unavailable, { status: statusByTag.Unavailable })
   .middleware(Authentication)
 
+const shape = HttpApiEndpoint.get("shape", "/shape")
+  .annotate(OpenApi.Summary, "A synced table as its user sees it, live, over Electric's HTTP shape protocol")
+  .annotate(
+    OpenApi.Description,
+    "For `@electric-sql/client` and what is built on it. Parameters: `table`, `offset`, `handle`, `live`, `live_sse`, `columns`. A handle that is no more is answered with 409."
+  )
+  .addSuccess(Schema.Array(Schema.Unknown))
+  .addError(Protocol.InvalidRequest, { status: statusByTag.InvalidRequest })
+  .addError(Protocol.Unavailable, { status: statusByTag.Unavailable })
+  .middleware(Authentication)
+
 const health = HttpApiEndpoint.get("health", "/health")
   .annotate(OpenApi.Summary, "Whether the server reaches its database")
   .addSuccess(Health)
@@ -82,7 +94,7 @@ const health = HttpApiEndpoint.get("health", "/health")
 
 /** The declaration; `HttpApiClient.make(Api)` gives a typed client of it. */
 export class Api extends HttpApi.make("synchrotron")
-  .add(HttpApiGroup.make("v1", { topLevel: true }).add(sync).add(health).prefix("/v1"))
+  .add(HttpApiGroup.make("v1", { topLevel: true }).add(sync).add(shape).add(health).prefix("/v1"))
   .annotate(OpenApi.Title, "Synchrotron")
   .annotate(OpenApi.Version, String(Protocol.protocolVersion)) {}
 

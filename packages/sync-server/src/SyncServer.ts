@@ -19,10 +19,13 @@ import * as authority from "./authority/index.ts"
 import * as database from "./database.ts"
 import * as App from "./http/app.ts"
 import * as Node from "./http/node.ts"
+import * as Hub from "./live/Hub.ts"
+import * as Shapes from "./shape/Shapes.ts"
 
 export type { Database } from "./database.ts"
 export type { Cors, HttpOptions } from "./http/app.ts"
 export { hostDefault, type NodeOptions, portDefault } from "./http/node.ts"
+export type { LiveOptions } from "./shape/Shapes.ts"
 
 /** The role as which records are executed, unless another is given. It is created when it does not exist. */
 export const roleDefault = "synchrotron_user"
@@ -32,6 +35,8 @@ export type Options = AuthenticatorOptions &
   Partial<authority.AuthorityOptions> & {
     readonly app: authority.AuthorityOptions["app"]
     readonly database: database.Database
+    /** Limits of `GET /v1/shape`, which shows clients of Electric the synced tables. */
+    readonly live?: Shapes.LiveOptions
   }
 
 /** Tokens are JWTs signed with `jwtSecret`, or whatever the application's own authenticator takes. */
@@ -103,13 +108,21 @@ export const handler = (
     return (request) => run(request)
   })
 
-const services = (options: Options): Layer.Layer<Authority | Authenticator, StartError> =>
+const services = (options: Options): Layer.Layer<Authority | Authenticator | Shapes.Shapes, StartError> =>
   Layer.merge(
-    Layer.provide(
-      authority.layer({ ...options, role: options.role ?? roleDefault }),
-      database.layer(options.database)
-    ),
+    onDatabase(options),
     "authenticator" in options
       ? options.authenticator
       : layerJwt({ ...options.jwt, secret: options.jwtSecret })
   )
+
+const onDatabase = ({ live = {}, role = roleDefault, ...options }: Options) => {
+  const shapes = Shapes.layer(options.app, live).pipe(
+    Layer.provide(Hub.layer({ app: options.app, sessionsMax: live.sessionsMax }))
+  )
+  return Layer.merge(authority.layerOnPrepared({ ...options, role }), shapes).pipe(
+    Layer.provide(authority.layerPrepared({ app: options.app, role })),
+    Layer.provide(database.notifications(options.database)),
+    Layer.provide(database.layer(options.database))
+  )
+}

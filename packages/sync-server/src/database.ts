@@ -12,6 +12,7 @@ import {
 } from "@synchrotron/sql-pglite"
 import { Effect, Layer, Redacted, type Scope } from "effect"
 import pg from "pg"
+import { layerPglite, layerPostgres, type Notifications } from "./live/Notifications.ts"
 
 export type Database =
   | {
@@ -38,6 +39,19 @@ export const layer = (
       })
     : PgClient.layerFromPool({ acquire: pool(database) })
 
+/** Hears what the database notifies; on Postgres by one connection more than `connectionsMax`, opened when it is needed. */
+export const notifications = (database: Database): Layer.Layer<Notifications, never, SqlClient.SqlClient> =>
+  database._tag === "embedded"
+    ? layerPglite
+    : layerPostgres({
+        connectionString: urlOf(database),
+        connectionTimeoutMillis: connectMsMax,
+        application_name: "synchrotron-server-listen",
+        keepAlive: true
+      })
+
+const connectMsMax = 10_000
+
 /**
  * The server's connections to a Postgres, until the scope is closed.
  *
@@ -53,7 +67,7 @@ export const pool = (
       const made = new pg.Pool({
         connectionString: urlOf(database),
         max: database.connectionsMax ?? 10,
-        connectionTimeoutMillis: 10_000,
+        connectionTimeoutMillis: connectMsMax,
         application_name: "synchrotron-server",
         types: pgTypes,
         // Statements go out without waiting for the answers before them; the executor overlaps one per record.

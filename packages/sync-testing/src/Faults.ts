@@ -34,7 +34,9 @@ export const faultNames = [
   /** A reorder window so short that late arrivals are clamped. */
   "window",
   /** Servers compact the log and forget tombstones, sooner than a server would: also what clients still need. */
-  "compaction"
+  "compaction",
+  /** Answers hold so few rows that they come in chunks. */
+  "chunks"
 ] as const
 
 export type FaultName = (typeof faultNames)[number]

@@ -94,6 +94,8 @@ export const Script = Schema.Struct({
   reorderWindowRecords: Schema.NullOr(Schema.Int),
   /** When servers compact. */
   compaction: Schema.optional(Compaction),
+  /** Rows in one answer; null for what servers have by default. */
+  chunkRowsMax: Schema.optionalWith(Schema.NullOr(Schema.Int), { default: () => null }),
   /** In the order of `at`. */
   steps: Schema.Array(Step)
 })

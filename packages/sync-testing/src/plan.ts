@@ -49,6 +49,7 @@ export const plan = (scenario: Scenario, options: PlanOptions): Script => {
     tickMs,
     ...windowOf(seed, character),
     ...(compaction === null ? {} : { compaction }),
+    chunkRowsMax: character.has("chunks") ? spread(stream(seed, "chunks"), 1, 12) : null,
     // Stable: steps of one moment stay in the order in which they were thought of.
     steps: workload.steps.sort((a, b) => a.at - b.at)
   }
@@ -70,8 +71,9 @@ const characterOf = (seed: number, allowed: Faults, clients: number): Character 
   const share = random.pick([0.25, 0.5, 0.5, 0.85])
   const rates = new Map<FaultName, number>()
   for (const fault of [...allowed].sort()) {
-    // It came later than the others, whose draws are what they were without it.
-    const draws = fault === "compaction" ? stream(seed, "character of compaction") : random
+    // They came later than the others, whose draws are what they were without them.
+    const draws =
+      fault === "chunks" || fault === "compaction" ? stream(seed, `character of ${fault}`) : random
     const drawn = draws.chance(share)
     const rate = spread(draws, 20, 500) / 1000
     if (drawn && clients > 0) rates.set(fault, rate)

@@ -105,6 +105,7 @@ const simplifications = (script: Script): ReadonlyArray<(script: Script) => Read
   (script) => changed(script, { reorderWindowMs: null }),
   (script) => changed(script, { reorderWindowRecords: null }),
   withoutCompaction,
+  (script) => changed(script, { chunkRowsMax: null }),
   (script) => changed(script, { tickMs: 1 }),
   ...script.devices.flatMap((_, index) => [
     (script: Script) => withDevice(script, index, { skewMs: 0 }),

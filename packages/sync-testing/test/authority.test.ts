@@ -415,7 +415,7 @@ describe.each(kinds)("with the authority on %s,", (kind) => {
           Effect.flip(stage.world.authority.sync(b.principal, { ...of, ...changes }))
         for (const of of [request, withRecord])
           expect(yield* refusal({ clientId: a.replica.clientId }, of)).toBeInstanceOf(Protocol.ClientMismatch)
-        for (const changes of [{ protocol: 2 }, { app: "other" }, { schema: "older" }])
+        for (const changes of [{ protocol: 1 }, { app: "other" }, { schema: "older" }])
           expect(yield* refusal(changes)).toMatchObject({
             _tag: "SchemaMismatch",
             actual: String(Object.values(changes)[0])

@@ -80,6 +80,7 @@ class Run {
       settings: {
         reorderWindowMs: AuthorityLive.reorderWindowMsDefault,
         reorderWindowRecords: AuthorityLive.reorderWindowRecordsDefault,
+        chunkRowsMax: AuthorityLive.chunkRowsMaxDefault,
         driftMsMax: 300_000,
         serverSkewMsMax: 0,
         ...settings
@@ -701,7 +702,7 @@ describe("forgeries", () => {
     const honest = {
       app: "x",
       schema: "y",
-      protocol: 1,
+      protocol: 2,
       clientId: crypto.randomUUID(),
       clientTimeMs: 0,
       cursors: {},

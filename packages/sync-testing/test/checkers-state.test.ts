@@ -60,7 +60,13 @@ const watchOf = (world: World, clients: ReadonlyArray<TestClient>): Watch => {
     app: countersApp,
     clients: [...views.values()],
     server: makeServerView(world.server, countersApp, "synchrotron_user"),
-    settings: { reorderWindowMs: 0, reorderWindowRecords: 0, driftMsMax: 0, serverSkewMsMax: 0 },
+    settings: {
+      reorderWindowMs: 0,
+      reorderWindowRecords: 0,
+      chunkRowsMax: 100,
+      driftMsMax: 0,
+      serverSkewMsMax: 0
+    },
     tablesOf: (client) => tablesBy(client.read, countersApp),
     now: () => watch.now,
     reference: Effect.dieMessage("these checkers need no reference"),
@@ -533,7 +539,7 @@ describe("I5: atomicity reports", () => {
       Effect.gen(function* () {
         for (const id of [fresh(), fresh()]) yield* s.execute(c, put({ id, n: 1, list: "A" }))
         yield* c.sql.unsafe(
-          "UPDATE synchrotron.records SET hlc = replace(hlc, '-', 'x') WHERE hlc = (SELECT max(hlc) FROM synchrotron.records)"
+          "UPDATE synchrotron.records SET hlc = replace(hlc, '-', 'x') WHERE hlc = (SELECT min(hlc) FROM synchrotron.records)"
         )
         yield* s.hooks.clientCommitted(s.viewOf(c))
       }),

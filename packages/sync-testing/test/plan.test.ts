@@ -45,7 +45,8 @@ const faultsIn = (script: Script): ReadonlySet<FaultName> => {
     versions: kinds.has("novelty") || script.devices.some((device) => device.lacks !== null),
     forgery: kinds.has("forgery"),
     compaction: kinds.has("compaction") || script.compaction !== undefined,
-    window: script.reorderWindowMs !== null || script.reorderWindowRecords !== null
+    window: script.reorderWindowMs !== null || script.reorderWindowRecords !== null,
+    chunks: script.chunkRowsMax !== null
   }
   return new Set(faultNames.filter((name) => has[name]))
 }

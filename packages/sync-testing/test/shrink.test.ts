@@ -53,6 +53,7 @@ describe("shrink", () => {
       tickMs: 1,
       reorderWindowMs: null,
       reorderWindowRecords: null,
+      chunkRowsMax: null,
       steps: small.steps
     })
     const devices = new Set(needed.map((step) => "client" in step && step.client))

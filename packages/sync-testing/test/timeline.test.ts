@@ -212,6 +212,7 @@ const report: Report = {
     tickMs: 10,
     reorderWindowMs: null,
     reorderWindowRecords: 500,
+    chunkRowsMax: null,
     steps: [
       { at: 1_000, kind: "offline", client: 0, forMs: 30 * hour },
       { at: 2_000, kind: "act", client: 0, random: 1 }

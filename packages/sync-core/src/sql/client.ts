@@ -1,5 +1,8 @@
 /** What only a client's database has: its identity, its records, and the confirmed records that its pending ones cross. */
 
+/** Rows of a load that are put at once. */
+const loadBatchRows = 5000
+
 export const clientSql = `
 -- seq: the commit of the last response applied. clock: the latest that the authority has named.
 CREATE TABLE IF NOT EXISTS synchrotron.replica (
@@ -38,6 +41,67 @@ CREATE TABLE IF NOT EXISTS synchrotron.later_patches (
   before jsonb,
   after jsonb
 );
+
+-- A load: rows that come in chunks and are not shown before all are here. What is known of it is one row.
+-- position: where in an audience the last chunk ended, as the protocol has it; NULL when all rows are here.
+CREATE TABLE IF NOT EXISTS synchrotron.load (
+  singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+  position json,
+  rows_done bigint NOT NULL,
+  rows_total bigint NOT NULL
+);
+-- How far the load is in the audiences that it has gone through.
+CREATE TABLE IF NOT EXISTS synchrotron.load_cursors (
+  audience text COLLATE "C" PRIMARY KEY,
+  seq bigint NOT NULL
+);
+CREATE TABLE IF NOT EXISTS synchrotron.incoming (
+  tbl text COLLATE "C" NOT NULL,
+  key text COLLATE "C" NOT NULL,
+  image jsonb,
+  PRIMARY KEY (tbl, key)
+);
+
+-- Makes the rows of the load be what it says, and ends it. Goes through them in batches, so that memory does not grow with
+-- the load; what is removed goes before others are added, as in put_rows.
+CREATE OR REPLACE FUNCTION synchrotron.put_load() RETURNS TABLE (tbl text, changed integer) LANGUAGE plpgsql AS $$
+DECLARE
+  t synchrotron.tables;
+  adding boolean;
+  last text;
+  keys text[];
+  images jsonb[];
+  changed_keys text[];
+  changed_images jsonb[];
+BEGIN
+  PERFORM set_config('session_replication_role', 'replica', true);
+  FOREACH adding IN ARRAY ARRAY[false, true] LOOP
+    FOR t IN SELECT * FROM synchrotron.tables LOOP
+      last := '';
+      changed := 0;
+      LOOP
+        SELECT array_agg(x.key ORDER BY x.key), array_agg(x.image ORDER BY x.key), max(x.key) INTO keys, images, last
+        FROM (SELECT i.key, i.image FROM synchrotron.incoming AS i WHERE i.tbl = t.name AND i.key > last ORDER BY i.key LIMIT ${loadBatchRows}) AS x;
+        EXIT WHEN keys IS NULL;
+        EXECUTE t.diff_sql INTO changed_keys, changed_images USING keys, images;
+        CONTINUE WHEN changed_keys IS NULL;
+        IF adding THEN EXECUTE t.insert_sql USING changed_images;
+        ELSE EXECUTE t.delete_sql USING changed_keys;
+        END IF;
+        changed := changed + cardinality(changed_keys);
+      END LOOP;
+      CONTINUE WHEN adding OR changed = 0;
+      tbl := t.name;
+      RETURN NEXT;
+    END LOOP;
+  END LOOP;
+  PERFORM set_config('session_replication_role', 'origin', true);
+  PERFORM synchrotron.forget_load();
+END $$;
+
+CREATE OR REPLACE FUNCTION synchrotron.forget_load() RETURNS void LANGUAGE sql AS $$
+  TRUNCATE synchrotron.load, synchrotron.load_cursors, synchrotron.incoming
+$$;
 
 -- Scans of each synced table and its indexes in this transaction: what was read shows here.
 CREATE OR REPLACE FUNCTION synchrotron.scans() RETURNS TABLE (name text, scans bigint) LANGUAGE sql VOLATILE AS $$
@@ -119,3 +183,38 @@ UPDATE synchrotron.records AS r SET status = x.status, error = x.error, patches 
   FROM synchrotron.patches AS p WHERE p.record_id = r.id), '[]')
 FROM jsonb_to_recordset($1::jsonb) AS x(id uuid, status text, error text)
 WHERE r.id = x.id AND r.status = 'pending'`
+
+/** Applies the rows of a load. Returns tables with the number of rows that changed. */
+export const putLoadSql = "SELECT put.tbl, put.changed FROM synchrotron.put_load() AS put"
+
+/** Keeps the rows of a chunk. $1: key and image of each. */
+export const keepChunkSql = `
+INSERT INTO synchrotron.incoming (tbl, key, image)
+SELECT x.tbl, x.key, x.image FROM jsonb_to_recordset($1::jsonb) AS x(tbl text, key text, image jsonb)
+ON CONFLICT (tbl, key) DO UPDATE SET image = excluded.image`
+
+/**
+ * Moves a load on. $1: its position or null, $2: the audiences that the answer names, as a JSON array, $3: the answer's seq,
+ * $4: rows of the chunk, $5: rows in all as far as the answer says so, or null. Returns where it is now.
+ */
+export const moveLoadSql = `
+WITH passed AS (
+  INSERT INTO synchrotron.load_cursors (audience, seq)
+  SELECT a.audience, $3::bigint FROM json_array_elements_text($2::json) AS a(audience)
+  WHERE $1::json IS NULL OR a.audience COLLATE "C" < ($1::json ->> 'audience')
+  ON CONFLICT (audience) DO UPDATE SET seq = excluded.seq
+)
+INSERT INTO synchrotron.load (position, rows_done, rows_total) VALUES ($1::json, $4::bigint, coalesce($5::bigint, $4::bigint))
+ON CONFLICT (singleton) DO UPDATE SET position = excluded.position, rows_done = load.rows_done + $4::bigint,
+  rows_total = greatest(load.rows_total, load.rows_done + $4::bigint)
+RETURNING rows_done, rows_total`
+
+/** Where the client is: its commit, its load if there is one, and its cursors, those of the load before those that it applied. */
+export const positionSql = `
+SELECT r.seq AS applied, l.singleton IS NOT NULL AS loading, l.position, l.rows_done, l.rows_total, c.audience, c.seq, c.held, c.loaded
+FROM synchrotron.replica AS r
+LEFT JOIN synchrotron.load AS l ON true
+LEFT JOIN (
+  SELECT coalesce(n.audience, c.audience) AS audience, coalesce(n.seq, c.seq) AS seq, c.audience IS NOT NULL AS held, n.audience IS NOT NULL AS loaded
+  FROM synchrotron.cursors AS c FULL JOIN synchrotron.load_cursors AS n ON n.audience = c.audience
+) AS c ON true`

@@ -15,7 +15,7 @@ import { type CompactOptions, compact } from "./compact.ts"
 import { judge } from "./judge.ts"
 import { pull } from "./pull.ts"
 import { retryConflicts } from "./retry.ts"
-import { type AuthoritySetupError, setup } from "./setup.ts"
+import { type AuthoritySetupError, Prepared, setup } from "./setup.ts"
 import { reorderWindowMsDefault, reorderWindowRecordsDefault } from "./window.ts"
 
 export { type Compacted, type CompactOptions, compact, tombstoneMsDefault } from "./compact.ts"
@@ -39,23 +39,45 @@ export interface AuthorityOptions {
   readonly tombstoneMs?: number | undefined
   /** How often what is before the window and older than tombstones is removed: milliseconds, hourly unless given; 0: never. */
   readonly compactEveryMs?: number | undefined
+  /** Rows in one answer; more come in chunks: 10,000 unless given. */
+  readonly chunkRowsMax?: number | undefined
+  /** About how many bytes of rows are in one answer: 4 MiB unless given. */
+  readonly chunkBytesMax?: number | undefined
 }
 
 export const compactEveryMsDefault = 60 * 60_000
+export const chunkRowsMaxDefault = 10_000
+export const chunkBytesMaxDefault = 4 * 1024 * 1024
 
-export const layer = (
+export type SetupError =
+  | TablesUnsupported
+  | DatabaseTooNew
+  | MigrationChanged
+  | AuthoritySetupError
+  | SqlError.SqlError
+
+export const layer = (options: AuthorityOptions): Layer.Layer<Authority, SetupError, SqlClient.SqlClient> =>
+  Layer.provide(layerOnPrepared(options), layerPrepared(options))
+
+/** Prepares the database, once for all that is built on it. */
+export const layerPrepared = (
+  options: Pick<AuthorityOptions, "app" | "role">
+): Layer.Layer<Prepared, SetupError, SqlClient.SqlClient> =>
+  Layer.effect(
+    Prepared,
+    Effect.flatMap(SqlClient.SqlClient, (sql) => setup(sql, options.app, options.role))
+  )
+
+/** The authority over a database that is prepared. */
+export const layerOnPrepared = (
   options: AuthorityOptions
-): Layer.Layer<
-  Authority,
-  TablesUnsupported | DatabaseTooNew | MigrationChanged | AuthoritySetupError | SqlError.SqlError,
-  SqlClient.SqlClient
-> =>
+): Layer.Layer<Authority, never, SqlClient.SqlClient | Prepared> =>
   Layer.scoped(
     Authority,
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
       const { app } = options
-      const prepared = yield* setup(sql, app, options.role)
+      const prepared = yield* Prepared
       const judging = {
         app,
         driftMsMax: options.driftMsMax ?? Hlc.driftMsMaxDefault,
@@ -63,18 +85,25 @@ export const layer = (
         reorderWindowRecords: options.reorderWindowRecords ?? reorderWindowRecordsDefault
       }
       yield* Effect.forkScoped(compactForever(sql, options))
+      const pulling = {
+        app,
+        chunk: {
+          rowsMax: options.chunkRowsMax ?? chunkRowsMaxDefault,
+          bytesMax: options.chunkBytesMax ?? chunkBytesMaxDefault
+        }
+      }
       return {
         sync: Effect.fn("Authority.sync")(
           function* (principal, request) {
             yield* checkVersions(app, request)
             if (request.records.length > 0)
               yield* judge(sql, prepared, judging, principal, request).pipe(retryConflicts)
-            const response = yield* pull(sql, prepared, app, principal, request)
+            const response = yield* pull(sql, prepared, pulling, principal, request)
             if (response !== "unknown client") return response
             yield* sql.unsafe(
               `INSERT INTO synchrotron.clients (client_id, user_id) VALUES ('${request.clientId}', ${literal(principal.userId)}) ON CONFLICT DO NOTHING`
             )
-            const again = yield* pull(sql, prepared, app, principal, request)
+            const again = yield* pull(sql, prepared, pulling, principal, request)
             return again === "unknown client"
               ? yield* Effect.dieMessage("a client that was just noted is unknown")
               : again

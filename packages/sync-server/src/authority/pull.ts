@@ -6,8 +6,6 @@ import type { SqlClient, SqlError } from "@effect/sql"
 import {
   type Audience,
   Hlc,
-  identifier,
-  literal,
   type Principal,
   Protocol,
   type RecordId,
@@ -19,14 +17,28 @@ import {
 import { Clock, Effect } from "effect"
 import { clientMismatch, contentOf } from "./judge.ts"
 import { isAfter } from "./place.ts"
+import { asPrincipal, audiencesIn, audiencesSql } from "./principal.ts"
 import type { Setup } from "./setup.ts"
 import { lastStampOf } from "./window.ts"
 
 type Sql = SqlClient.SqlClient
 
+/** What one answer holds at most; more comes in chunks. */
+export interface ChunkLimits {
+  readonly rowsMax: number
+  /** Of the values in them; the row that exceeds it is the last one. */
+  readonly bytesMax: number
+}
+
+export interface PullOptions {
+  readonly app: SyncApp.SyncApp
+  readonly chunk: ChunkLimits
+}
+
 interface View {
   readonly sql: Sql
   readonly setup: Setup
+  readonly chunk: ChunkLimits
   readonly request: Protocol.SyncRequest
   readonly audiences: ReadonlyArray<Audience>
 }
@@ -42,7 +54,7 @@ interface Realm extends Hlc.ClockState {
 export const pull = (
   sql: Sql,
   setup: Setup,
-  app: SyncApp.SyncApp,
+  { app, chunk }: PullOptions,
   principal: Principal,
   request: Protocol.SyncRequest
 ): Effect.Effect<
@@ -56,38 +68,40 @@ export const pull = (
          SELECT user_id FROM synchrotron.clients WHERE client_id = '${request.clientId}';
          SELECT seq, clock_ms AS ms, clock_counter AS counter, floor_ms, floor_counter, tombstone_seq FROM synchrotron.realm;
          ${asPrincipal(setup, principal)};
-         ${app.audiences.replace(/[\s;]+$/, "")};
+         ${audiencesSql(app)};
          SET LOCAL ROLE NONE`
       )) as unknown as ReadonlyArray<ReadonlyArray<Record<string, unknown>>>
       const owner = results.at(-6)![0]?.user_id
       const realm = results.at(-5)![0] as unknown as Realm
       if (owner === undefined) return "unknown client" as const
       if (owner !== principal.userId) return yield* clientMismatch
-      const audiences = [
-        ...new Set(results.at(-2)!.map((row) => Object.values(row)[0] as Audience | null))
-      ].filter((a) => a !== null)
-      const view: View = { sql, setup, request, audiences }
+      const audiences = audiencesIn(results.at(-2)!)
+      const view: View = { sql, setup, chunk, request, audiences }
       yield* checkCursors(view, realm)
-      const answers = { verdicts: yield* verdicts(view), notices: yield* notices(view) }
-      const changed = yield* changedKeys(view, realm.seq)
-      const records = yield* recordsAfter(view, realm)
+      const cursors = cursorsOf(view, realm.seq)
+      const found = yield* changes(view, cursors)
+      // A client looks at these when all rows are there.
+      const fits = found.length <= chunk.rowsMax
+      const answers = fits ? { verdicts: yield* verdicts(view), notices: yield* notices(view) } : none
+      const records = fits ? yield* recordsAfter(view, realm) : []
+      const rowsTotal = fits ? found.length : yield* countRows(view, cursors)
       // All that is read with content comes last, and the principal stays until the transaction ends.
-      if (changed.length > 0 || records.length > 0) yield* sql.unsafe(asPrincipal(setup, principal))
-      return {
-        protocol: Protocol.protocolVersion,
+      if (found.length > 0 || records.length > 0) yield* sql.unsafe(asPrincipal(setup, principal))
+      const { read, tables } = yield* readRows(view, found.slice(0, chunk.rowsMax))
+      const common = {
+        protocol: Protocol.protocolVersion as typeof Protocol.protocolVersion,
         seq: realm.seq,
         serverTimeMs: yield* Clock.currentTimeMillis,
         audiences,
-        ...answers,
-        tables: yield* readRows(view, changed),
-        later: yield* laterRecords(view, records),
+        tables,
         clock: { ms: realm.ms, counter: realm.counter }
-      } satisfies Protocol.SyncResponse
+      }
+      if (read === found.length)
+        return { ...common, ...answers, later: yield* laterRecords(view, records), next: null }
+      const next = positionOf(found[read - 1]!, view, realm.seq)
+      return { ...common, ...none, next, ...(request.position === undefined ? { rowsTotal } : {}) }
     })
   )
-
-const asPrincipal = (setup: Setup, principal: Principal): string =>
-  `SET LOCAL ROLE ${identifier(setup.mode.role!)};SELECT set_config('synchrotron.user_id', ${literal(principal.userId)}, true), set_config('request.jwt.claims', ${literal(JSON.stringify(principal.claims))}, true)`
 
 const verdicts = ({
   sql,
@@ -158,47 +172,112 @@ const notices = ({
 }
 
 /** Since compaction forgets which rows are gone, an old cursor cannot be told of all of them. */
-const checkCursors = (view: View, realm: Realm) =>
-  view.audiences
-    .map((audience) => cursorOf(view, audience))
-    .some((seq) => seq > 0 && seq < realm.tombstone_seq)
+const checkCursors = (view: View, realm: Realm) => {
+  const { position } = view.request
+  const from = view.audiences.flatMap((audience) => [
+    cursorOf(view, audience),
+    audience === position?.audience ? position.began : 0
+  ])
+  return from.some((seq) => seq > 0 && seq < realm.tombstone_seq)
     ? new Protocol.CursorTooOld({
         message: `The last sync was before commit ${realm.tombstone_seq}, and which rows were removed until then is not known any more. The client fetches all rows again and keeps its pending records.`
       })
     : Effect.void
+}
 
 /** The last commit of the audience that the client has applied; 0 when it does not hold the audience. */
 const cursorOf = ({ request }: View, audience: Audience): number =>
   // An audience may be called `constructor`, which every object has without being given it.
   Object.hasOwn(request.cursors, audience) ? Number(request.cursors[audience]) : 0
 
+const none = { verdicts: [], notices: [], later: [] } as const
+
 interface ChangedKey {
+  readonly audience: Audience
+  readonly seq: Seq
   readonly tbl: TableName
   readonly key: RowKey
   /** Whether the client may have had it: what is gone matters only then, and is not named otherwise. */
   readonly known: boolean
 }
 
-/** Keys that changed in the audiences since their cursors. */
-const changedKeys = (view: View, seq: Seq) => {
-  const { audiences, sql } = view
-  const since = audiences
-    .map((audience) => ({ audience, seq: cursorOf(view, audience) }))
-    .filter((cursor) => cursor.seq < seq)
-  return since.length === 0
-    ? Effect.succeed([])
-    : sql.unsafe<ChangedKey>(
-        `SELECT v.tbl, v.key, bool_or(c.seq > 0) AS known FROM jsonb_to_recordset($1::jsonb) AS c(audience text, seq bigint)
-         JOIN synchrotron.row_versions AS v ON v.audience = c.audience AND v.seq > c.seq
-         WHERE NOT v.gone OR c.seq > 0 GROUP BY v.tbl, v.key`,
-        [JSON.stringify(since)]
-      )
+const positionOf = (
+  { audience, key, seq, tbl }: ChangedKey,
+  { request: { position } }: View,
+  now: Seq
+): Protocol.Position => ({
+  audience,
+  seq,
+  table: tbl,
+  key,
+  began: position?.audience === audience ? position.began : now
+})
+
+/** Where to go on in each audience, for `synchrotron.changes`; those that are at the commit are left out. */
+const cursorsOf = (view: View, seq: Seq) => {
+  const { position } = view.request
+  return view.audiences.flatMap((audience) => {
+    if (audience === position?.audience)
+      return [{ audience, seq: position.seq, tbl: position.table, key: position.key }]
+    const cursor = cursorOf(view, audience)
+    return cursor < seq ? [{ audience, seq: cursor }] : []
+  })
 }
 
-/** The images of these rows that the principal may see now; null for the others that the client may have. */
-const readRows = ({ audiences, setup, sql }: View, changed: ReadonlyArray<ChangedKey>) =>
+/** Changed rows in order, one more than fits into a chunk. */
+const changes = ({ chunk, sql }: View, cursors: ReturnType<typeof cursorsOf>) =>
+  cursors.length === 0
+    ? Effect.succeed([])
+    : sql.unsafe<ChangedKey>(
+        "SELECT audience, seq, tbl, key, known FROM synchrotron.changes($1::jsonb, $2)",
+        [JSON.stringify(cursors), chunk.rowsMax + 1]
+      )
+
+/** How many there are in all; asked for with the first chunk. */
+const countRows = ({ request, sql }: View, cursors: ReturnType<typeof cursorsOf>) =>
+  request.position !== undefined
+    ? Effect.succeed(0)
+    : Effect.map(
+        sql.unsafe<{ count: number }>(
+          `SELECT count(*) AS count FROM jsonb_to_recordset($1::jsonb) AS c(audience text, seq bigint)
+       JOIN synchrotron.row_versions AS v ON v.audience = c.audience AND v.seq > c.seq WHERE c.seq > 0 OR NOT v.gone`,
+          [JSON.stringify(cursors)]
+        ),
+        ([row]) => Number(row!.count)
+      )
+
+/** Rows that are read at once, so that a chunk of large rows is noticed before all of them are there. */
+const rowsReadMax = 1000
+
+/**
+ * The images of these rows that the principal may see now; null for the others that the client may have. Stops when they
+ * are large enough together; `read` is how many were looked at.
+ */
+const readRows = (view: View, changed: ReadonlyArray<ChangedKey>) =>
   Effect.gen(function* () {
-    const tables: Array<typeof Protocol.TableRows.Type> = []
+    const rowsByTable = new Map<TableName, Map<RowKey, Protocol.Image | null>>()
+    let bytes = 0
+    let read = 0
+    while (read < changed.length && bytes < view.chunk.bytesMax) {
+      const some = changed.slice(read, read + rowsReadMax)
+      const imagesByTable = yield* readImages(view, some)
+      for (const { key, known, tbl } of some) {
+        if (bytes >= view.chunk.bytesMax) break
+        read++
+        const image = imagesByTable.get(tbl)?.get(key) ?? null
+        if (image === null && !known) continue
+        const rows = rowsByTable.get(tbl) ?? new Map<RowKey, Protocol.Image | null>()
+        rowsByTable.set(tbl, rows.set(key, image))
+        bytes += sizeOf(image)
+      }
+    }
+    const tables = [...rowsByTable].map(([table, rows]) => ({ table, rows: [...rows] }))
+    return { read, tables }
+  })
+
+const readImages = ({ audiences, setup, sql }: View, changed: ReadonlyArray<ChangedKey>) =>
+  Effect.gen(function* () {
+    const imagesByTable = new Map<TableName, ReadonlyMap<RowKey, Protocol.Image>>()
     for (const [table, rows] of groupByTable(changed)) {
       const statements = setup.tables.get(table)
       if (statements === undefined) continue
@@ -206,17 +285,16 @@ const readRows = ({ audiences, setup, sql }: View, changed: ReadonlyArray<Change
         rows.map((row) => row.key),
         audiences
       ])
-      const imagesByKey = new Map(present.map((row) => [row.key, row.image]))
-      tables.push({
-        table,
-        rows: rows.flatMap((row) => {
-          const image = imagesByKey.get(row.key) ?? null
-          return image !== null || row.known ? [[row.key, image] as const] : []
-        })
-      })
+      imagesByTable.set(table, new Map(present.map(({ image, key }) => [key, image])))
     }
-    return tables
+    return imagesByTable
   })
+
+const sizeOf = (image: Protocol.Image | null): number => {
+  let size = 0
+  if (image !== null) for (const value of Object.values(image)) size += value?.length ?? 0
+  return size
+}
 
 const groupByTable = <R extends { readonly tbl: TableName }>(
   rows: ReadonlyArray<R>

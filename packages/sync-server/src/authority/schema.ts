@@ -4,6 +4,10 @@ import { searchPath, sessionSettingsSql } from "@synchrotron/sync-core"
 /** Key of the advisory lock under which the canonical state changes, so that the order of `seq` is that of commits. */
 export const realmLock = 7_309_453_021_447_113n
 
+/** The place of a row within its commit: positive, below 2^63, the same for ever. Two rows may share one. */
+export const placeSql = (key: string): string =>
+  `((pg_catalog.hashtextextended(${key}, 0) & 9223372036854775807) | 1)`
+
 export const authoritySql = `
 -- seq: the last commit. clock: the latest stamp of the canonical order. floor: nothing before it is taken back any
 -- more. last_n: the last patch of that commit.
@@ -78,7 +82,12 @@ CREATE TABLE IF NOT EXISTS synchrotron.row_versions (
   gone boolean NOT NULL,
   PRIMARY KEY (tbl, key, audience)
 );
-CREATE INDEX IF NOT EXISTS row_versions_feed ON synchrotron.row_versions (audience, seq);
+DROP INDEX IF EXISTS synchrotron.row_versions_feed;
+CREATE INDEX IF NOT EXISTS row_versions_order ON synchrotron.row_versions (audience, seq, tbl, key);
+-- For whom a commit is news.
+CREATE INDEX IF NOT EXISTS row_versions_commits ON synchrotron.row_versions (seq, audience);
+-- One table's rows, from a place in the log on; within a commit a row's place is the hash of its key.
+CREATE INDEX IF NOT EXISTS row_versions_places ON synchrotron.row_versions (audience, tbl, seq, ${placeSql("key")});
 CREATE INDEX IF NOT EXISTS row_versions_gone ON synchrotron.row_versions (seq) WHERE gone;
 
 -- Patches that the current commit has taken back; empty between commits.
@@ -93,6 +102,34 @@ CREATE TABLE IF NOT EXISTS synchrotron.undone (
 
 -- One row for a transaction that writes outside of the engine, so that its end can be noticed.
 CREATE TABLE IF NOT EXISTS synchrotron.external_writes (id uuid PRIMARY KEY);
+
+-- Changed rows in the order of the protocol's positions, at most rows_max of them. cursors: for each audience the last commit
+-- that the reader has, and for one of them also the table and key in the commit at which it stopped. known: whether the
+-- reader may have had the row; what is gone matters only then. Costs O(audiences + rows_max) through the index.
+CREATE OR REPLACE FUNCTION synchrotron.changes(cursors jsonb, rows_max integer)
+RETURNS TABLE (audience text, seq bigint, tbl text, key text, known boolean) LANGUAGE plpgsql STABLE AS $$
+DECLARE
+  c record;
+  rows_left integer := rows_max;
+  n integer;
+BEGIN
+  FOR c IN
+    SELECT x.* FROM (
+      SELECT r.audience, r.seq + CASE WHEN r.tbl IS NULL THEN 1 ELSE 0 END AS seq, coalesce(r.tbl, '') AS tbl,
+        coalesce(r.key, '') AS key, r.seq > 0 AS known
+      FROM jsonb_to_recordset(cursors) AS r(audience text, seq bigint, tbl text, key text)
+    ) AS x
+    WHERE EXISTS (SELECT FROM synchrotron.row_versions AS v WHERE v.audience = x.audience AND v.seq >= x.seq)
+    ORDER BY x.audience COLLATE "C"
+  LOOP
+    RETURN QUERY SELECT v.audience, v.seq, v.tbl, v.key, c.known FROM synchrotron.row_versions AS v
+      WHERE v.audience = c.audience AND (v.seq, v.tbl, v.key) > (c.seq, c.tbl, c.key) AND (c.known OR NOT v.gone)
+      ORDER BY v.seq, v.tbl, v.key LIMIT rows_left;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    rows_left := rows_left - n;
+    EXIT WHEN rows_left <= 0;
+  END LOOP;
+END $$;
 
 -- Ends a commit: numbers it, and notes each row whose image is another than before the commit, in the audiences that
 -- it had and has. Costs O(keys of the commit's patches). Returns the commit's number.

@@ -10,7 +10,7 @@ import {
   type SyncApp,
   type TablesUnsupported
 } from "@synchrotron/sync-core"
-import { Effect, Schema } from "effect"
+import { Context, Effect, Schema } from "effect"
 import { authoritySql, privilegesSql, realmLock } from "./schema.ts"
 
 /** The database user may not do what the authority needs. The message has the statement that a superuser must run. */
@@ -32,6 +32,9 @@ export interface Setup {
   readonly mode: Execution.Mode
   readonly tables: ReadonlyMap<string, TableStatements>
 }
+
+/** The database as {@link setup} left it, for all who read it. */
+export class Prepared extends Context.Tag("@synchrotron/sync-server/Prepared")<Prepared, Setup>() {}
 
 export const setup = (
   sql: SqlClient.SqlClient,

@@ -10,12 +10,15 @@ import {
   HttpServerResponse
 } from "@effect/platform"
 import { Protocol } from "@synchrotron/sync-core"
-import { Effect, Layer, type Scope } from "effect"
+import { Effect, Layer, Option, type Scope } from "effect"
 import { Api, Authentication, CurrentPrincipal, openApiPath } from "../Api.ts"
 import { Authenticator } from "../Auth.ts"
 import { Authority } from "../Authority.ts"
+import { exposedHeaders } from "../shape/protocol.ts"
+import { respond } from "../shape/respond.ts"
+import { Shapes, type ShapesService } from "../shape/Shapes.ts"
 import { readSyncRequest } from "./body.ts"
-import { causeResponse } from "./errors.ts"
+import { causeResponse, noShapes } from "./errors.ts"
 import { compress } from "./gzip.ts"
 import * as Requests from "./requests.ts"
 
@@ -50,13 +53,15 @@ export const make = (
   Authority | Authenticator | Scope.Scope
 > =>
   Effect.gen(function* () {
+    const shapes = yield* Effect.serviceOption(Shapes)
     const requests = yield* Requests.make({
       requestsMax: options.limits?.requestsMax ?? 128,
-      drainMsMax: options.limits?.drainMsMax ?? drainMsMaxDefault
+      drainMsMax: options.limits?.drainMsMax ?? drainMsMaxDefault,
+      onStop: Option.match(shapes, { onNone: () => Effect.void, onSome: ({ hub }) => hub.close })
     })
     const bodyBytesMax = options.limits?.bodyBytesMax ?? Protocol.limits.bodyBytesMax
     const routes = HttpApiBuilder.api(Api).pipe(
-      Layer.provide(handlers(requests, bodyBytesMax)),
+      Layer.provide(handlers({ requests, bodyBytesMax, shapes })),
       Layer.provide(authentication),
       Layer.provideMerge(HttpServer.layerContext)
     )
@@ -78,7 +83,13 @@ export const make = (
     return { app: options.cors === false ? app : cors(options.cors)(app), requests }
   })
 
-const handlers = (requests: Requests.Requests, bodyBytesMax: number) =>
+interface Handling {
+  readonly requests: Requests.Requests
+  readonly bodyBytesMax: number
+  readonly shapes: Option.Option<ShapesService>
+}
+
+const handlers = ({ bodyBytesMax, requests, shapes }: Handling) =>
   HttpApiBuilder.group(Api, "v1", (routes) =>
     Effect.map(Authority, (authority) =>
       routes
@@ -94,6 +105,13 @@ const handlers = (requests: Requests.Requests, bodyBytesMax: number) =>
               return HttpServerResponse.unsafeJson(response, { headers: { "cache-control": "no-store" } })
             }).pipe(Effect.catchTag("BodyRefused", (refused) => Effect.succeed(refused.response)))
           )
+        )
+        .handleRaw("shape", () =>
+          Option.match(shapes, {
+            onNone: () => Effect.succeed(noShapes),
+            onSome: (shapes) =>
+              Effect.flatMap(CurrentPrincipal, (principal) => respond(shapes, requests, principal))
+          })
         )
         .handle("health", () =>
           requests.admit(
@@ -122,6 +140,6 @@ const cors = (options: Cors | undefined) =>
     allowedOrigins: options?.allowedOrigins ?? [],
     allowedMethods: ["GET", "POST"],
     allowedHeaders: ["authorization", "content-type", "content-encoding"],
-    exposedHeaders: ["retry-after"],
+    exposedHeaders: ["retry-after", ...exposedHeaders],
     maxAge: 86_400
   })

@@ -61,7 +61,13 @@ export const causeResponse = (
 }
 
 const noRoute = (request: { readonly method: string; readonly url: string }) =>
-  `There is no ${request.method} ${clip(request.url.split("?")[0]!, 100)} here, but POST /v1/sync, GET /v1/health and GET ${openApiPath}.`
+  `There is no ${request.method} ${clip(request.url.split("?")[0]!, 100)} here, but POST /v1/sync, GET /v1/shape, GET /v1/health and GET ${openApiPath}.`
+
+/** A server made of an `Authority` alone. */
+export const noShapes = errorResponse(
+  new Protocol.InvalidRequest({ message: "This server serves no shapes: it was started without them." }),
+  404
+)
 
 /** Text that may be long, short enough for a message. */
 export const clip = (text: string, charsMax = 200): string =>

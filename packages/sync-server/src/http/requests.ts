@@ -23,13 +23,17 @@ export interface Requests {
 export const make = (options: {
   readonly requestsMax: number
   readonly drainMsMax: number
+  /** Lets the requests be answered that only wait. */
+  readonly onStop: Effect.Effect<void>
 }): Effect.Effect<Requests, never, Scope.Scope> =>
   Effect.gen(function* () {
     let deadlineMs: number | undefined
     let admitted = 0
     const begun = yield* FiberSet.make<unknown, unknown>()
-    const stop = Effect.map(Clock.currentTimeMillis, (nowMs) => {
+    const stop = Effect.gen(function* () {
+      const nowMs = yield* Clock.currentTimeMillis
       deadlineMs ??= nowMs + options.drainMsMax
+      yield* options.onStop
       return Math.max(0, deadlineMs - nowMs)
     })
     yield* Effect.addFinalizer(() =>

@@ -24,7 +24,7 @@ describe.each(subjects)("the interface over %s", (transport) => {
     // biome-ignore lint/suspicious/noExplicitAny: a document of a hundred optional fields
     const document = (await answer.json()) as any
     expect(document.openapi).toMatch(/^3\.1/)
-    expect(Object.keys(document.paths).sort()).toEqual(["/v1/health", "/v1/sync"])
+    expect(Object.keys(document.paths).sort()).toEqual(["/v1/health", "/v1/shape", "/v1/sync"])
     expect(Object.keys(document.paths["/v1/sync"].post.responses).sort()).toEqual(
       ["200", "400", "401", "403", "409", "413", "415", "503"].sort()
     )
@@ -49,7 +49,9 @@ describe.each(subjects)("the interface over %s", (transport) => {
     const refused = await subject.fetch("/v1/sync", { method: "POST", headers: { origin: "https://x.com" } })
     expect(refused.status).toBe(401)
     expect(refused.headers.get("access-control-allow-origin")).toBe("*")
-    expect(refused.headers.get("access-control-expose-headers")).toBe("retry-after")
+    expect(refused.headers.get("access-control-expose-headers")).toBe(
+      "retry-after,electric-handle,electric-offset,electric-up-to-date,electric-schema,electric-cursor"
+    )
   })
 
   it("lets only named origins in when told so", async () => {

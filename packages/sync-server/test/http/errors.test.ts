@@ -138,7 +138,7 @@ describe.each(subjects)("errors over %s", (transport) => {
     await serve()
     const answer = await subject.fetch("/v1/health")
     expect(answer.status).toBe(200)
-    expect(await answer.json()).toEqual({ status: "ok", protocol: 1, seq: 7 })
+    expect(await answer.json()).toEqual({ status: "ok", protocol: 2, seq: 7 })
   })
 
   it("reports a lost database", async () => {

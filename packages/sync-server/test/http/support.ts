@@ -9,20 +9,21 @@ export const secret = "a secret for tests that is long enough"
 export const clientId = "6f1c0000-0000-4000-8000-0000000000e2"
 
 export const response: Protocol.SyncResponse = {
-  protocol: 1,
+  protocol: 2,
   seq: 7 as Protocol.SyncResponse["seq"],
   serverTimeMs: 1000,
   audiences: [],
   verdicts: [],
   notices: [],
   tables: [],
+  next: null,
   later: [],
   clock: { ms: 0, counter: 0 }
 }
 
 /** A valid request as JSON. */
 export const request = (overrides: Record<string, unknown> = {}) => ({
-  protocol: 1,
+  protocol: 2,
   app: "test",
   schema: "hash",
   clientId,

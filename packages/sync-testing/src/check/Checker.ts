@@ -79,6 +79,7 @@ export interface World {
   readonly settings: {
     readonly reorderWindowMs: number
     readonly reorderWindowRecords: number
+    readonly chunkRowsMax: number
     readonly driftMsMax: number
     /** Largest difference between a server's clock and virtual time. */
     readonly serverSkewMsMax: number

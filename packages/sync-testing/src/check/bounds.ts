@@ -88,8 +88,14 @@ export const bounds: Checker = {
             reporter.violated(
               `${who} has later records, and none after ${request.after} were asked for: ${few(early.map(({ id }) => world.label(id)))}`
             )
+          if (response.next !== null && response.later.length + response.verdicts.length > 0)
+            reporter.violated(`${who} is a chunk, and has more than rows.`)
           const sent = response.tables.flatMap(({ rows, table }) => rows.map(([key]) => `${table} ${key}`))
           if (sent.length === 0) return
+          if (sent.length > world.settings.chunkRowsMax)
+            reporter.violated(
+              `${who} has ${sent.length} rows, and at most ${world.settings.chunkRowsMax} are allowed.`
+            )
           const once = new Set(sent)
           if (once.size < sent.length)
             reporter.violated(`${who} has ${sent.length} rows, and ${sent.length - once.size} of them twice.`)
@@ -145,15 +151,19 @@ export const bounds: Checker = {
             inbox: number
             patches: number
             later: number
+            incoming: number
             cursors: ReadonlyArray<string>
           }>(
             `SELECT (SELECT count(*)::integer FROM synchrotron.records WHERE status = 'pending') AS pending,
                (SELECT count(*)::integer FROM synchrotron.records WHERE status <> 'pending') AS inbox,
                (SELECT count(*)::integer FROM synchrotron.patches) AS patches,
                (SELECT count(*)::integer FROM synchrotron.later_patches) AS later,
+               (SELECT count(*)::integer FROM synchrotron.incoming) AS incoming,
                (SELECT coalesce(json_agg(audience), '[]') FROM synchrotron.cursors) AS cursors`
           )
-          const { cursors, inbox, later, patches, pending } = kept!
+          const { cursors, inbox, incoming, later, patches, pending } = kept!
+          if (incoming > 0)
+            reporter.violated(`At the end ${whose(client)} still keeps ${incoming} rows of a load.`)
           // What is pending may have patches; that it is pending at all is I1's and I4's.
           if (pending === 0 && patches + later > 0)
             reporter.violated(

@@ -7,7 +7,7 @@ import { type Principal, Protocol, type RecordId } from "@synchrotron/sync-core"
 import { Effect } from "effect"
 import type { Checker, ClientView, Exchange } from "./Checker.ts"
 import { readShown, readSight, rowName, type Shown, type Sight, sightOf } from "./sight.ts"
-import { answerKey, few, heldSql, imageText, quoted, Remembered, whose } from "./views.ts"
+import { answerKey, few, heldSql, imageText, isApplied, quoted, Remembered, whose } from "./views.ts"
 
 export const confidentiality: Checker = {
   invariant: "I6",
@@ -147,9 +147,9 @@ export const confidentiality: Checker = {
           rows.flatMap(([key, image]) => (image === null ? [{ tbl: table, key }] : []))
         )
         if (gone.length === 0) return
-        const held = Object.entries(exchange.request.cursors).flatMap(([audience, seq]) =>
-          seq > 0 ? [audience] : []
-        )
+        const { cursors, position } = exchange.request
+        const held = Object.entries(cursors).flatMap(([audience, seq]) => (seq > 0 ? [audience] : []))
+        if (position !== undefined) held.push(position.audience)
         const strange = yield* server.read<{ tbl: string; key: string }>(
           `SELECT x.tbl, x.key FROM jsonb_to_recordset($1::jsonb) AS x(tbl text, key text)
            WHERE NOT EXISTS (SELECT FROM synchrotron.row_versions AS v WHERE v.tbl = x.tbl AND v.key = x.key AND v.audience = ANY ($2::text[]))`,
@@ -202,7 +202,7 @@ export const confidentiality: Checker = {
       applied: (exchange, response, received) =>
         Effect.gen(function* () {
           const sight = sightsByAnswer.take(answerKey(exchange, response))
-          if (sight === undefined || received.path === "stale") return
+          if (sight === undefined || !isApplied(received)) return
           checkClient(
             exchange.client,
             yield* readShown(world, exchange.client),

@@ -8,7 +8,7 @@ import { Protocol } from "@synchrotron/sync-core"
 import { Effect } from "effect"
 import type { Checker, ClientView, Tables } from "./Checker.ts"
 import { readConfirmed, readShown, type Sight, sightOf } from "./sight.ts"
-import { answerKey, difference, imageText, pendingOf, Remembered, whose } from "./views.ts"
+import { answerKey, difference, imageText, isApplied, pendingOf, Remembered, whose } from "./views.ts"
 
 export const convergence: Checker = {
   invariant: "I1",
@@ -50,7 +50,7 @@ export const convergence: Checker = {
       applied: (exchange, response, received) =>
         Effect.gen(function* () {
           const sight = sightsByAnswer.take(answerKey(exchange, response))
-          if (sight === undefined || received.path === "stale") return
+          if (sight === undefined || !isApplied(received)) return
           const { pending, tables } = yield* readShown(world, exchange.client)
           const when = `After applying the answer to exchange ${exchange.number} (commit ${response.seq}, path ${received.path})`
           if (pending === 0) compare(exchange.client, sight.view, tables, when)

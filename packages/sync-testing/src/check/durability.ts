@@ -11,7 +11,7 @@ import type { Protocol, RecordId } from "@synchrotron/sync-core"
 import { Effect } from "effect"
 import type { Checker, ClientView, Executed } from "./Checker.ts"
 import { recordsSql, removedParams } from "./log.ts"
-import { whose } from "./views.ts"
+import { isApplied, whose } from "./views.ts"
 
 type Outcome = "applied" | "changed" | "rejected" | "voided"
 
@@ -196,7 +196,7 @@ export const durability: Checker = {
         }),
       applied: (exchange, response, received) =>
         Effect.gen(function* () {
-          if (received.path === "stale") return
+          if (!isApplied(received)) return
           const { client } = exchange
           const refused: Array<Fate> = []
           for (const verdict of response.verdicts) {

@@ -425,6 +425,10 @@ export const few = (items: ReadonlyArray<string>): string =>
 export const answerKey = (exchange: Exchange, response: Protocol.SyncResponse): string =>
   `${exchange.number} ${response.seq} ${response.serverTimeMs}`
 
+/** Whether the client shows the answer's commit now, and not what it showed before. */
+export const isApplied = ({ path }: { readonly path: string }): boolean =>
+  path !== "stale" && path !== "chunk" && path !== "restarted"
+
 /** What is remembered until its answer is applied; answers that never are make room after a while. */
 export class Remembered<A> {
   private readonly valuesByKey = new Map<string, A>()

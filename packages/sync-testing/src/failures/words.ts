@@ -90,7 +90,8 @@ export const scriptOf = (script: Script): string => {
     ...(script.reorderWindowRecords === null
       ? []
       : [`the reorder window is ${count(script.reorderWindowRecords, "record")}`]),
-    ...(script.compaction === undefined ? [] : [`compaction leaves ${compactionLeaves(script.compaction)}`])
+    ...(script.compaction === undefined ? [] : [`compaction leaves ${compactionLeaves(script.compaction)}`]),
+    ...(script.chunkRowsMax === null ? [] : [`an answer holds ${count(script.chunkRowsMax, "row")} at most`])
   ]
   return [
     ...world.map((line) => `  ${line}`),

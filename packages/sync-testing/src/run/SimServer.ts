@@ -36,6 +36,7 @@ interface Options {
   readonly random: Random
   readonly reorderWindowMs: number | null
   readonly reorderWindowRecords: number | null
+  readonly chunkRowsMax: number | null
   readonly canary: ((sql: string) => string) | undefined
   /** Resumes a request between two of its transactions, when other things may have happened. */
   readonly gate: (resume: () => void) => void
@@ -64,7 +65,7 @@ export class SimServer extends SimProcess<Attachment> {
   }
 
   async start(): Promise<void> {
-    const { app, canary, clock, reorderWindowMs, reorderWindowRecords, slot } = this.options
+    const { app, canary, chunkRowsMax, clock, reorderWindowMs, reorderWindowRecords, slot } = this.options
     const attachment = slot.attach({
       onIdle: this.options.onIdle,
       onCrash: (message) => {
@@ -96,7 +97,8 @@ export class SimServer extends SimProcess<Attachment> {
           // The script says when.
           compactEveryMs: 0,
           ...(reorderWindowMs === null ? {} : { reorderWindowMs }),
-          ...(reorderWindowRecords === null ? {} : { reorderWindowRecords })
+          ...(reorderWindowRecords === null ? {} : { reorderWindowRecords }),
+          ...(chunkRowsMax === null ? {} : { chunkRowsMax })
         }).pipe(Layer.provide(Layer.succeed(SqlClient.SqlClient, tampered)))
       )
     }).pipe(Scope.extend(scope), Effect.withClock(clock), Effect.runPromise)

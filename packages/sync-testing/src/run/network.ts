@@ -55,6 +55,7 @@ export const send = (
 
   const answer = async (server: SimServer, response: Protocol.SyncResponse, replayed: number) => {
     await Effect.runPromise(checks.hook("served", (f) => f(exchange, response)))
+    if (response.next !== null) log.fault("chunks")
     log.emit({
       lane: server.name,
       kind: "served",

@@ -1,0 +1,124 @@
+/**
+ * Where a client is in the authority's changes: the commit that it has applied, its cursor in each audience, and the load
+ * that is on its way, if there is one. A load is an answer in chunks: its rows are kept beside the tables, with cursors
+ * of their own, and applied when all are here (see `synchrotron.put_load`), so that nobody sees a part of a commit.
+ */
+import type { SqlClient, SqlError } from "@effect/sql"
+import { Effect } from "effect"
+import type { Seq } from "./Ids.ts"
+import type { Position, SyncRequest, SyncResponse } from "./Protocol.ts"
+import { keepChunkSql, moveLoadSql, positionSql, putLoadSql } from "./sql/client.ts"
+import { literal } from "./sql/text.ts"
+
+/** How far a load is; `rowsTotal` is the authority's estimate when it began. */
+export interface Progress {
+  readonly rowsDone: number
+  readonly rowsTotal: number
+}
+
+export interface Cursors {
+  /** The commit of the last answer that was applied as a whole; 0 before the first. */
+  readonly seq: Seq
+  /** What the authority is to go on from: the load's cursors, and the applied ones of other audiences. */
+  readonly cursors: SyncRequest["cursors"]
+  /** Audiences of which rows are applied. */
+  readonly held: ReadonlyArray<string>
+  /** Audiences of which the load has rows. */
+  readonly loaded: ReadonlyArray<string>
+  /** `position`: where its last chunk ended, or null when all rows are here. */
+  readonly load: (Progress & { readonly position: Position | null }) | null
+}
+
+interface Row {
+  readonly applied: Seq
+  readonly loading: boolean
+  readonly position: Position | null
+  readonly rows_done: number
+  readonly rows_total: number
+  readonly audience: string | null
+  readonly seq: number
+  readonly held: boolean
+  readonly loaded: boolean
+}
+
+export const read = (sql: SqlClient.SqlClient): Effect.Effect<Cursors, SqlError.SqlError> =>
+  Effect.map(sql.unsafe<Row>(positionSql), (rows) => {
+    const { applied, loading, position, rows_done, rows_total } = rows[0]!
+    const named = rows.filter((row): row is Row & { audience: string } => row.audience !== null)
+    return {
+      seq: applied,
+      cursors: Object.fromEntries(named.map((row) => [row.audience, row.seq])) as SyncRequest["cursors"],
+      held: named.flatMap((row) => (row.held ? [row.audience] : [])),
+      loaded: [
+        ...named.flatMap((row) => (row.loaded ? [row.audience] : [])),
+        ...(position === null ? [] : [position.audience])
+      ],
+      load: loading ? { position, rowsDone: rows_done, rowsTotal: rows_total } : null
+    }
+  })
+
+/** Whether the request was sent from where the client is now. */
+export const isCurrent = ({ cursors, load, seq }: Cursors, sent: SyncRequest): boolean =>
+  seq === sent.seq && sameCursors(cursors, sent.cursors) && samePosition(load?.position, sent.position)
+
+const sameCursors = (a: SyncRequest["cursors"], b: SyncRequest["cursors"]): boolean => {
+  const keys = Object.keys(a) as Array<keyof typeof a>
+  return keys.length === Object.keys(b).length && keys.every((key) => a[key] === b[key])
+}
+
+const samePosition = (a: Position | null | undefined, b: Position | undefined): boolean =>
+  a?.audience === b?.audience && a?.seq === b?.seq && a?.table === b?.table && a?.key === b?.key
+
+/**
+ * Whether the load has rows of an audience that the user no longer holds. Nobody will say that they are gone, so it has
+ * to begin again.
+ */
+export const isSpoilt = ({ loaded }: Cursors, { audiences }: SyncResponse): boolean => {
+  const still = new Set<string>(audiences)
+  return loaded.some((audience) => !still.has(audience))
+}
+
+export const forgetLoad = (sql: SqlClient.SqlClient): Effect.Effect<void, SqlError.SqlError> =>
+  Effect.asVoid(sql.unsafe("SELECT synchrotron.forget_load()"))
+
+/** Keeps a chunk, to be applied with the others. */
+export const keepChunk = (
+  sql: SqlClient.SqlClient,
+  response: SyncResponse,
+  rows: ReadonlyArray<unknown>
+): Effect.Effect<Progress, SqlError.SqlError> =>
+  Effect.gen(function* () {
+    if (rows.length > 0) yield* sql.unsafe(keepChunkSql, [JSON.stringify(rows)])
+    const [load] = yield* sql.unsafe<{ rows_done: number; rows_total: number }>(moveLoadSql, [
+      response.next === null ? null : JSON.stringify(response.next),
+      JSON.stringify(response.audiences),
+      response.seq,
+      rows.length,
+      response.rowsTotal ?? null
+    ])
+    return { rowsDone: load!.rows_done, rowsTotal: load!.rows_total }
+  })
+
+/** Applies the rows of the load, with those of the answer that ends it, and gives the tables in which rows changed. */
+export const putLoad = (sql: SqlClient.SqlClient, rows: ReadonlyArray<unknown>) =>
+  Effect.gen(function* () {
+    if (rows.length > 0) yield* sql.unsafe(keepChunkSql, [JSON.stringify(rows)])
+    return yield* sql.unsafe<{ tbl: string; changed: number }>(putLoadSql)
+  })
+
+/** Moves all cursors to the commit of an answer that was applied as a whole. */
+export const advance = (
+  sql: SqlClient.SqlClient,
+  { cursors, load, seq }: Cursors,
+  response: SyncResponse,
+  clockOffsetMs: number
+): Effect.Effect<void, SqlError.SqlError> => {
+  const next = Object.fromEntries(response.audiences.map((audience) => [audience, response.seq]))
+  return load === null && seq === response.seq && sameCursors(cursors, next as SyncRequest["cursors"])
+    ? Effect.void
+    : Effect.asVoid(
+        sql.unsafe(
+          `DELETE FROM synchrotron.cursors;INSERT INTO synchrotron.cursors (audience, seq) SELECT audience, ${response.seq} FROM json_array_elements_text(${literal(JSON.stringify(response.audiences))}) AS x(audience);UPDATE synchrotron.replica SET seq = ${response.seq}, clock_ms = ${response.clock.ms}, clock_counter = ${response.clock.counter}, clock_offset_ms = ${clockOffsetMs}`
+        )
+      )
+}

@@ -1,0 +1,103 @@
+/** Synced tables as live shapes: what to read for a request, and when it is worth reading again. */
+import { SqlClient, type SqlError } from "@effect/sql"
+import { type Principal, Protocol, type SyncApp } from "@synchrotron/sync-core"
+import { Context, Effect, Layer } from "effect"
+import { Prepared } from "../authority/setup.ts"
+import { Hub, type HubService } from "../live/Hub.ts"
+import { Turns } from "../live/Turns.ts"
+import { invalid, type ShapeRequest } from "./protocol.ts"
+import { type Chunk, type Limits, type Refetch, read } from "./read.ts"
+import { type ShapeTable, shapeTables } from "./tables.ts"
+
+export interface LiveOptions {
+  /** Clients that wait at the same time, in each server process; 10,000 unless given. More get 503. */
+  readonly sessionsMax?: number | undefined
+  /** How long a long poll is held when nothing happens, in milliseconds; 20,000 unless given. */
+  readonly holdMs?: number | undefined
+  /** Silence after which a stream sends a comment, in milliseconds; 21,000 unless given. */
+  readonly keepAliveMs?: number | undefined
+  /** How long a stream lasts, in milliseconds; 60,000 unless given. */
+  readonly streamMs?: number | undefined
+  /** Rows that one answer looks at; 2,000 unless given. */
+  readonly chunkRows?: number | undefined
+  /** Characters of rows after which an answer ends; 2 Mi unless given. */
+  readonly chunkChars?: number | undefined
+  /** Readings at the same time, so that a commit that wakes many leaves the database to others as well; 4 unless given. */
+  readonly readsMax?: number | undefined
+}
+
+export interface ShapesService {
+  readonly find: (
+    request: ShapeRequest
+  ) => Effect.Effect<{ readonly table: ShapeTable; readonly schema: string }, Protocol.InvalidRequest>
+  readonly read: (
+    principal: Principal,
+    table: ShapeTable,
+    request: Pick<ShapeRequest, "columns" | "offset" | "handle">
+  ) => Effect.Effect<Chunk | Refetch, Protocol.Unavailable>
+  readonly hub: HubService
+  readonly holdMs: number
+  readonly keepAliveMs: number
+  readonly streamMs: number
+}
+
+export class Shapes extends Context.Tag("@synchrotron/sync-server/Shapes")<Shapes, ShapesService>() {}
+
+export const layer = (
+  app: SyncApp.SyncApp,
+  options: LiveOptions
+): Layer.Layer<Shapes, SqlError.SqlError, SqlClient.SqlClient | Prepared | Hub> =>
+  Layer.effect(
+    Shapes,
+    Effect.gen(function* () {
+      const sql = yield* SqlClient.SqlClient
+      const setup = yield* Prepared
+      const hub = yield* Hub
+      const tables = yield* shapeTables(sql, [...setup.tables.keys()])
+      const limits: Limits = {
+        chunkRows: options.chunkRows ?? 2000,
+        chunkChars: options.chunkChars ?? 2 * 1024 * 1024
+      }
+      const turns = new Turns(options.readsMax ?? 4)
+      const reader = { sql, setup, app, limits }
+      return {
+        find: (request) =>
+          Effect.gen(function* () {
+            const name = request.table.includes(".") ? request.table : `public.${request.table}`
+            const table = tables.get(name)
+            if (table === undefined)
+              return yield* invalid(`table: ${name.slice(0, 100)} is not a synced table of this application.`)
+            return { table, schema: yield* schemaOf(table, request.columns) }
+          }),
+        read: Effect.fn("Shapes.read")(
+          function* (principal, table, { columns, handle, offset }) {
+            return yield* turns.take(read(reader, { principal, table, columns, handle, offset }))
+          },
+          Effect.tapErrorTag("SqlError", (error) => Effect.logError("A shape could not be read", error)),
+          Effect.catchTag(
+            "SqlError",
+            () => new Protocol.Unavailable({ message: "The server's database does not answer. Try again." })
+          )
+        ),
+        hub,
+        holdMs: options.holdMs ?? 20_000,
+        keepAliveMs: options.keepAliveMs ?? 21_000,
+        streamMs: options.streamMs ?? 60_000
+      }
+    })
+  )
+
+/** `electric-schema` of these columns of the table. */
+const schemaOf = (table: ShapeTable, columns: ReadonlyArray<string> | null) =>
+  Effect.gen(function* () {
+    const unknown = columns?.find((column) => !table.columns.has(column))
+    if (unknown !== undefined)
+      return yield* invalid(
+        `columns: ${table.name} has no column ${unknown.slice(0, 100)} that is synced; it has ${[...table.columns.keys()].join(", ")}.`
+      )
+    const missing = table.keyColumns.find((column) => columns?.includes(column) === false)
+    if (missing !== undefined)
+      return yield* invalid(`columns: add ${missing}, which is part of the primary key of ${table.name}.`)
+    const chosen = [...table.columns].filter(([column]) => columns?.includes(column) ?? true)
+    return JSON.stringify(Object.fromEntries(chosen))
+  })
