@@ -94,12 +94,12 @@ describe.each(subjects)("errors over %s", (transport) => {
 
   it("refuses another protocol before it looks at the rest", async () => {
     await serve()
-    const answer = await subject.sync({ protocol: 2, somethingElse: true })
+    const answer = await subject.sync({ protocol: 1, somethingElse: true })
     expect(answer.status).toBe(409)
     expect(await answer.json()).toMatchObject({
       _tag: "SchemaMismatch",
-      expected: "protocol 1",
-      actual: "protocol 2"
+      expected: "protocol 2",
+      actual: "protocol 1"
     })
   })
 

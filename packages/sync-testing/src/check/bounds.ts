@@ -1,6 +1,6 @@
 /** I9. What is sent, repeated, replayed and kept stays within limits, none of which grows with the history. */
 import { Limits } from "@synchrotron/sync-client"
-import { Protocol } from "@synchrotron/sync-core"
+import { type Audience, Protocol } from "@synchrotron/sync-core"
 import { Effect } from "effect"
 import type { Checker, ClientView } from "./Checker.ts"
 import { readShown } from "./sight.ts"
@@ -12,6 +12,14 @@ const { argsBytesMax, bodyBytesMax, recordsMax } = Protocol.limits
 const requestsPerSecondMax = 1000 / Limits.commitDebounceMs + 50
 /** The same without an answer: a wait of `retryMsMin` lies between two, unless somebody asks. */
 const failuresPerSecondMax = Math.ceil(1000 / Limits.retryMsMin) + 18
+
+/** The last commit of which the client has all rows of the audience, as it says. */
+const fromOf = ({ cursors, position }: Protocol.SyncRequest, audience: Audience): number =>
+  position?.audience === audience
+    ? position.seq - 1
+    : Object.hasOwn(cursors, audience)
+      ? Number(cursors[audience])
+      : 0
 
 interface Sending {
   /** When the requests of the last second were sent. */
@@ -106,7 +114,7 @@ export const bounds: Checker = {
               JSON.stringify(
                 response.audiences.map((audience) => ({
                   audience,
-                  seq: Object.hasOwn(request.cursors, audience) ? request.cursors[audience] : 0
+                  seq: fromOf(request, audience)
                 }))
               )
             ]
