@@ -5,6 +5,7 @@ import { localAction } from "./local.ts"
 import type { Measurement, Scale } from "./measure.ts"
 import { rebase } from "./rebase.ts"
 import { history, ingest, late } from "./server.ts"
+import { storage } from "./storage.ts"
 
 const one = (effect: Effect.Effect<Measurement, unknown>) =>
   Effect.map(effect, (measurement) => [measurement])
@@ -23,5 +24,14 @@ export const benchmarks: ReadonlyArray<
   ["ingest-1000", (scale) => one(ingest(1000, scale))],
   ["late-1-before-1000", (scale) => one(late(1000, scale))],
   ["sync-1-after-50000", (scale) => one(history(1000, 50_000, scale))],
-  ["idle-sync", (scale) => one(idle(scale))]
+  ["idle-sync", (scale) => one(idle(scale))],
+  ["storage-20000", (scale) => one(storage("storage-20000", 20_000, { compacted: false }, scale))],
+  [
+    "storage-20000-compacted",
+    (scale) => one(storage("storage-20000-compacted", 20_000, { compacted: true }, scale))
+  ],
+  [
+    "storage-40000-compacted",
+    (scale) => one(storage("storage-40000-compacted", 40_000, { compacted: true }, scale))
+  ]
 ]

@@ -14,7 +14,7 @@ const principal = { userId: "a", claims: { sub: "a" } }
 type PendingRecord = typeof Protocol.PendingRecord.Type
 
 /** A client that only sends: what it would have executed locally is not measured here. */
-const makeSender = (authority: AuthorityService) => {
+export const makeSender = (authority: AuthorityService) => {
   const clientId = crypto.randomUUID() as ClientId
   let counter = 0
   const record = (ms: number, name: string, args: unknown): PendingRecord => ({

@@ -107,12 +107,17 @@ export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError
       yield* Effect.uninterruptible(receive(request, response))
     }).pipe(Effect.withSpan("Session.exchange"))
 
+    /** Who was away for too long begins with all rows; without cursors none can be too old. */
+    const exchangeAnyhow = exchange.pipe(
+      Effect.catchTag("CursorTooOld", () => Effect.zipRight(replica.forgetCursors, exchange))
+    )
+
     /** A wrong clock and a stale token are put right once; the second time they are failures. */
-    const attempt = exchange.pipe(
+    const attempt = exchangeAnyhow.pipe(
       Effect.catchTag("ClockDrift", ({ serverTimeMs }) =>
-        Effect.zipRight(replica.restamp(serverTimeMs), exchange)
+        Effect.zipRight(replica.restamp(serverTimeMs), exchangeAnyhow)
       ),
-      Effect.catchTag("Unauthorized", () => exchange)
+      Effect.catchTag("Unauthorized", () => exchangeAnyhow)
     )
 
     const failed = (cause: Cause.Cause<SyncFailure>) =>

@@ -10,6 +10,7 @@ import type { Offline } from "./Errors.ts"
  * |-------------------------------------------------------|--------------------------------------------------------|
  * | `Offline`, `Unavailable`                              | tries again with backoff                               |
  * | `ClockDrift`                                          | stamps the pending records again and sends once more   |
+ * | `CursorTooOld`                                        | forgets its cursors and sends once more, for all rows  |
  * | `Unauthorized`                                        | asks for the token once more, then tries slowly        |
  * | `ClientMismatch`, `SchemaMismatch`, `InvalidRequest`  | stops until something changes                          |
  */

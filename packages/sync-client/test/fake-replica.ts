@@ -9,6 +9,7 @@ export class FakeReplica {
   recordsMax = 1000
   received = 0
   restampedTo: number | undefined
+  cursorsForgotten = 0
   load: { position: null; rowsDone: number; rowsTotal: number } | null = null
   private ids = 0
 
@@ -41,6 +42,9 @@ export class FakeReplica {
       Effect.sync(() => {
         this.restampedTo = serverTimeMs
       }),
+    forgetCursors: Effect.sync(() => {
+      this.cursorsForgotten++
+    }),
     pending: Effect.sync(() => this.queue.map((id) => ({ id }))),
     rejected: Effect.succeed([]),
     changes: Stream.empty,

@@ -297,6 +297,31 @@ describe("Session", () => {
     })
   )
 
+  it.scoped(
+    "asks for all rows when its cursors are too old, also after it has stamped its records again",
+    () =>
+      Effect.gen(function* () {
+        const world = yield* setUp({ pending: 1 })
+        const old = fail(new Protocol.CursorTooOld({ message: "old" }))
+        world.answer = (request) => (world.fake.cursorsForgotten === 0 ? old(request) : ok(request))
+        yield* world.session.sync
+        expect(world.fake.cursorsForgotten).toBe(1)
+        expect(world.fake.queue).toEqual([])
+        expect(world.status.get()).toMatchObject({ phase: "idle", error: null, pending: 0 })
+        const drift = fail(new Protocol.ClockDrift({ message: "ahead", serverTimeMs: 77 }))
+        world.answer = (request) =>
+          world.fake.restampedTo === undefined
+            ? drift(request)
+            : (world.fake.cursorsForgotten === 1 ? old : ok)(request)
+        yield* world.session.sync
+        expect(world.fake.cursorsForgotten).toBe(2)
+        // A server that says so of no cursors at all is asked later.
+        world.answer = old
+        expect(yield* Effect.flip(world.session.sync)).toMatchObject({ _tag: "CursorTooOld" })
+        expect(world.status.get().error).toMatchObject({ tag: "CursorTooOld", retryable: true })
+      })
+  )
+
   it.scoped("S2: pause abandons the request, resume goes on", () =>
     Effect.gen(function* () {
       const world = yield* setUp()

@@ -128,6 +128,7 @@ describe("TransportHttp", () => {
       new Protocol.ClientMismatch({ message: "m" }),
       new Protocol.SchemaMismatch({ message: "m", expected: "a", actual: "b" }),
       new Protocol.ClockDrift({ message: "m", serverTimeMs: 9 }),
+      new Protocol.CursorTooOld({ message: "m" }),
       new Protocol.Unavailable({ message: "m", retryAfterMs: 1500 })
     ]
     for (const error of errors) {

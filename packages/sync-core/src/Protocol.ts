@@ -98,7 +98,14 @@ const Cursors = Schema.declare(
  * A place in the order of changed rows: by audience, and in each by commit, table and key, all in the order of their
  * bytes.
  */
-export const Position = Schema.Struct({ audience: Audience, seq: Seq, table: TableName, key: RowKey })
+export const Position = Schema.Struct({
+  audience: Audience,
+  seq: Seq,
+  table: TableName,
+  key: RowKey,
+  /** The commit at which the first chunk of this audience was read: what is gone since then has to be told. */
+  began: Seq
+})
 export type Position = typeof Position.Type
 
 export const SyncRequest = Schema.Struct({
@@ -228,6 +235,14 @@ export class ClockDrift extends Schema.TaggedError<ClockDrift>()("ClockDrift", {
   serverTimeMs: Schema.Number
 }) {}
 
+/**
+ * The client was away for longer than it is known which rows are gone (409). It forgets its cursors, keeps its pending
+ * records, and asks again for all rows.
+ */
+export class CursorTooOld extends Schema.TaggedError<CursorTooOld>()("CursorTooOld", {
+  message: Schema.String
+}) {}
+
 /** The server cannot answer now (503): overload, restart, lost database. Send the same request later. */
 export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable", {
   message: Schema.String,
@@ -240,6 +255,7 @@ export const SyncError = Schema.Union(
   ClientMismatch,
   SchemaMismatch,
   ClockDrift,
+  CursorTooOld,
   Unavailable
 )
 export type SyncError = typeof SyncError.Type

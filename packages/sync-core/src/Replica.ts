@@ -108,6 +108,11 @@ export interface Replica {
   ) => Effect.Effect<Received, SqlError.SqlError>
   /** Stamps all pending records again, in order, after the server refused them for a wrong clock. */
   readonly restamp: (serverTimeMs: number) => Effect.Effect<void, SqlError.SqlError | Hlc.HlcRangeError>
+  /**
+   * Makes the next answer have all rows, after the server refused the cursors as too old. Until it comes the old rows
+   * show; those of them that it does not have are removed then. Pending records stay.
+   */
+  readonly forgetCursors: Effect.Effect<void, SqlError.SqlError>
   readonly pending: Effect.Effect<ReadonlyArray<PendingSummary>, SqlError.SqlError>
   readonly pendingCount: Effect.Effect<number, SqlError.SqlError>
   readonly rejected: Effect.Effect<ReadonlyArray<RejectedRecord>, SqlError.SqlError>
@@ -160,6 +165,8 @@ export const make = (
     const settle = (rows: ReadonlyArray<unknown>, later: ReadonlyArray<unknown>) =>
       sql.unsafe<{ tbl: string; changed: number }>(settleSql, [JSON.stringify(rows), JSON.stringify(later)])
 
+    const forgetCursors = sql.unsafe("DELETE FROM synchrotron.cursors;SELECT synchrotron.forget_load()")
+
     // ---- opening ---------------------------------------------------------------------------------------------
 
     const opened = yield* sql.withTransaction(
@@ -190,7 +197,7 @@ export const make = (
         if (owner !== requested) return yield* new DatabaseOfOther({ owner, requested })
         if (installed.migrated) {
           // Rows may have got columns that only the server knows how to fill, so all of them are fetched again.
-          yield* sql.unsafe("DELETE FROM synchrotron.cursors;SELECT synchrotron.forget_load()")
+          yield* forgetCursors
         }
         return { ...installed, self: self! }
       })
@@ -583,6 +590,7 @@ export const make = (
       request,
       receive,
       restamp,
+      forgetCursors: Effect.asVoid(forgetCursors),
       pending: Effect.map(pendingRows, (rows) =>
         rows.map((row) => ({ ...row, args: JSON.parse(row.args) as unknown }))
       ),

@@ -727,7 +727,8 @@ describe.each(kinds)("a replica on %s", (kind) => {
             audience: "all" as Audience,
             seq: 2 as Seq,
             table: "public.accounts" as TableName,
-            key: key as RowKey
+            key: key as RowKey,
+            began: 2 as Seq
           })
           const first = yield* replica.request
           const begun = yield* replica.receive(
@@ -799,7 +800,8 @@ describe.each(kinds)("a replica on %s", (kind) => {
             audience: "secret" as Audience,
             seq: 2 as Seq,
             table: "public.accounts" as TableName,
-            key: "b" as RowKey
+            key: "b" as RowKey,
+            began: 1 as Seq
           }
           yield* replica.receive(
             first,
@@ -841,7 +843,8 @@ describe.each(kinds)("a replica on %s", (kind) => {
                 audience: "all" as Audience,
                 seq: 1 as Seq,
                 table: "public.accounts" as TableName,
-                key: "b" as RowKey
+                key: "b" as RowKey,
+                began: 1 as Seq
               }
             })
           )

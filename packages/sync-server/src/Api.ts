@@ -30,6 +30,7 @@ export const statusByTag = {
   ClientMismatch: 403,
   SchemaMismatch: 409,
   ClockDrift: 409,
+  CursorTooOld: 409,
   Unavailable: 503
 } as const satisfies Record<Protocol.SyncError["_tag"], number>
 
@@ -71,6 +72,7 @@ const sync = HttpApiEndpoint.post("sync", "/sync")
   .addError(Protocol.ClientMismatch, { status: statusByTag.ClientMismatch })
   .addError(Protocol.SchemaMismatch, { status: statusByTag.SchemaMismatch })
   .addError(Protocol.ClockDrift, { status: statusByTag.ClockDrift })
+  .addError(Protocol.CursorTooOld, { status: statusByTag.CursorTooOld })
   .addError(Protocol.Unavailable, { status: statusByTag.Unavailable })
   .middleware(Authentication)
 

@@ -33,6 +33,8 @@ export const faultNames = [
   "forgery",
   /** A reorder window so short that late arrivals are clamped. */
   "window",
+  /** Servers compact the log and forget tombstones, sooner than a server would: also what clients still need. */
+  "compaction",
   /** Answers hold so few rows that they come in chunks. */
   "chunks"
 ] as const

@@ -36,6 +36,8 @@ export const Step = Schema.Union(
     after: Schema.Int,
     downMs: Schema.Int
   }),
+  /** The server compacts its log, with the script's `compaction`. */
+  Schema.Struct({ at: Schema.Int, kind: Schema.Literal("compaction"), server: Schema.Int }),
   /** The client's clock is set. */
   Schema.Struct({ at: Schema.Int, kind: Schema.Literal("clock"), client, jumpMs: Schema.Int }),
   Schema.Struct({ at: Schema.Int, kind: Schema.Literal("membership"), random }),
@@ -68,6 +70,16 @@ export const Network = Schema.Struct({
 })
 export type Network = typeof Network.Type
 
+/** What compaction leaves; null for the default. */
+export const Compaction = Schema.Struct({
+  reorderWindowMs: Schema.NullOr(Schema.Int),
+  reorderWindowRecords: Schema.NullOr(Schema.Int),
+  tombstoneMs: Schema.Int,
+  /** What one transaction removes at most. */
+  batchRows: Schema.Int
+})
+export type Compaction = typeof Compaction.Type
+
 export const Script = Schema.Struct({
   /** Name of the scenario that it was made for. */
   scenario: Schema.String,
@@ -80,6 +92,8 @@ export const Script = Schema.Struct({
   tickMs: Schema.Int,
   reorderWindowMs: Schema.NullOr(Schema.Int),
   reorderWindowRecords: Schema.NullOr(Schema.Int),
+  /** When servers compact. */
+  compaction: Schema.optional(Compaction),
   /** Rows in one answer; null for what servers have by default. */
   chunkRowsMax: Schema.optionalWith(Schema.NullOr(Schema.Int), { default: () => null }),
   /** In the order of `at`. */

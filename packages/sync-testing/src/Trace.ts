@@ -57,6 +57,15 @@ export type Event = { readonly at: number; readonly lane: Lane } & (
         readonly why?: string
       }>
     }
+  /** The server has compacted its log, as far as it came. */
+  | {
+      readonly kind: "compacted"
+      readonly records: number
+      readonly patches: number
+      readonly tombstones: number
+    }
+  /** The client forgot its cursors, which were too old. */
+  | { readonly kind: "forgot" }
   | { readonly kind: "offline" | "online" | "partition" | "reachable" | "restarted" }
   | { readonly kind: "crashed"; readonly message: number }
   | { readonly kind: "clock"; readonly jumpMs: number }

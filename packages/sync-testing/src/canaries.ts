@@ -90,6 +90,20 @@ export const canaries: ReadonlyArray<Canary> = [
         .replace(/LEFT JOIN synchrotron\.digests\([\s\S]*$/, (tail) => `${tail} ON CONFLICT (id) DO NOTHING`)
   },
   {
+    name: "forgotten-tombstones",
+    about: "A client that was away for too long is not told that tombstones are missing.",
+    scenario: "bookings",
+    seedsMax: 10,
+    server: replacing("floor_counter, tombstone_seq FROM", "floor_counter, 0 AS tombstone_seq FROM")
+  },
+  {
+    name: "compacts-too-much",
+    about: "Compaction removes what may still be taken back.",
+    scenario: "bookings",
+    seedsMax: 10,
+    server: replacing("AND r.hlc <= $1 ORDER BY r.hlc LIMIT", "AND $1 <> '' ORDER BY r.hlc LIMIT")
+  },
+  {
     name: "leak",
     about: "The authority shows everybody what crossing records wrote, hidden rows too.",
     scenario: "bookings",

@@ -6,7 +6,7 @@
 import { type FaultName, type Faults, faultsOf } from "./Faults.ts"
 import * as Random from "./Random.ts"
 import type { Scenario } from "./Scenario.ts"
-import type { Device, Network, Script, Step } from "./Script.ts"
+import type { Compaction, Device, Network, Script, Step } from "./Script.ts"
 
 export interface PlanOptions {
   readonly seed: number
@@ -38,6 +38,8 @@ export const plan = (scenario: Scenario, options: PlanOptions): Script => {
   const network = networkOf(seed, character, crowded)
   const workload = new Workload(scenario, character, clocks, options, { tickMs, network, crowded })
   workload.run()
+  const compaction = compactionOf(seed, character)
+  if (compaction !== null) workload.steps.push(...compactionsOf(seed, character, workload.steps))
   return {
     scenario: scenario.name,
     seed,
@@ -46,6 +48,7 @@ export const plan = (scenario: Scenario, options: PlanOptions): Script => {
     network,
     tickMs,
     ...windowOf(seed, character),
+    ...(compaction === null ? {} : { compaction }),
     chunkRowsMax: character.has("chunks") ? spread(stream(seed, "chunks"), 1, 12) : null,
     // Stable: steps of one moment stay in the order in which they were thought of.
     steps: workload.steps.sort((a, b) => a.at - b.at)
@@ -64,13 +67,13 @@ type Character = ReadonlyMap<FaultName, number>
 
 const characterOf = (seed: number, allowed: Faults, clients: number): Character => {
   const random = stream(seed, "character")
-  // It came later than the others, whose seeds stay what they were.
-  const later = stream(seed, "character of chunks")
   // Half of the seeds have about half of the faults; the others few or nearly all.
   const share = random.pick([0.25, 0.5, 0.5, 0.85])
   const rates = new Map<FaultName, number>()
   for (const fault of [...allowed].sort()) {
-    const draws = fault === "chunks" ? later : random
+    // They came later than the others, whose draws are what they were without them.
+    const draws =
+      fault === "chunks" || fault === "compaction" ? stream(seed, `character of ${fault}`) : random
     const drawn = draws.chance(share)
     const rate = spread(draws, 20, 500) / 1000
     if (drawn && clients > 0) rates.set(fault, rate)
@@ -154,6 +157,46 @@ const windowOf = (
     reorderWindowMs: limited && bound !== "records" ? reorderWindowMs : null,
     reorderWindowRecords: limited && bound !== "time" ? reorderWindowRecords : null
   }
+}
+
+/** Windows of its own, so that it closes also what the authority's window leaves open. */
+const compactionOf = (seed: number, character: Character): Compaction | null => {
+  if (!character.has("compaction")) return null
+  const random = stream(seed, "compaction")
+  const bound = random.pick(["time", "records", "both"])
+  const reorderWindowMs = spread(random, second, hour)
+  const reorderWindowRecords = random.int(20)
+  const tombstoneMs = random.chance(0.2) ? 0 : spread(random, second, 2 * hour)
+  return {
+    reorderWindowMs: bound === "records" ? null : reorderWindowMs,
+    reorderWindowRecords: bound === "time" ? null : reorderWindowRecords,
+    tombstoneMs,
+    batchRows: random.pick([1, 2, 5, 1000])
+  }
+}
+
+/** One at least, and others around what happens anyway; some of which the server does not survive. */
+const compactionsOf = (
+  seed: number,
+  character: Character,
+  others: ReadonlyArray<Step>
+): ReadonlyArray<Step> => {
+  if (others.length === 0) return []
+  const random = stream(seed, "compactions")
+  const servers = serverSkewsOf(seed, character).length
+  const one = random.int(others.length)
+  return others.flatMap((other, index): ReadonlyArray<Step> => {
+    const drawn = random.next() * 3 < character.get("compaction")!
+    if (!drawn && index !== one) return []
+    const at = other.at + random.int(5 * second)
+    const server = random.int(servers)
+    const [after, downMs] = [spread(random, 1, 40), spread(random, 1, minute)]
+    const crashes = random.chance(0.3) && character.has("server-crash")
+    return [
+      ...(crashes ? [{ at, kind: "server-crash", server, after, downMs } as const] : []),
+      { at, kind: "compaction", server }
+    ]
+  })
 }
 
 /**

@@ -104,6 +104,7 @@ const simplifications = (script: Script): ReadonlyArray<(script: Script) => Read
   (script) => changed(script, { serverSkewsMs: script.serverSkewsMs.map(() => 0) }),
   (script) => changed(script, { reorderWindowMs: null }),
   (script) => changed(script, { reorderWindowRecords: null }),
+  withoutCompaction,
   (script) => changed(script, { chunkRowsMax: null }),
   (script) => changed(script, { tickMs: 1 }),
   ...script.devices.flatMap((_, index) => [
@@ -112,6 +113,10 @@ const simplifications = (script: Script): ReadonlyArray<(script: Script) => Read
   ]),
   withShortPauses
 ]
+
+/** Without it, or in batches of many rows. */
+const withoutCompaction = ({ compaction, ...rest }: Script): ReadonlyArray<Script> =>
+  compaction === undefined ? [] : [rest, { ...rest, compaction: { ...compaction, batchRows: 1000 } }]
 
 const changed = (script: Script, change: Partial<Script>): ReadonlyArray<Script> => [{ ...script, ...change }]
 

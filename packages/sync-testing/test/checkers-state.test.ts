@@ -86,6 +86,8 @@ const watchOf = (world: World, clients: ReadonlyArray<TestClient>): Watch => {
     served: (...x) => each((h) => h.served?.(...x)),
     applied: (...x) => each((h) => h.applied?.(...x)),
     restamped: (...x) => each((h) => h.restamped?.(...x)),
+    forgotCursors: (...x) => each((h) => h.forgotCursors?.(...x)),
+    compacting: () => each((h) => h.compacting?.()),
     clientCommitted: (...x) => each((h) => h.clientCommitted?.(...x)),
     serverCommitted: () => each((h) => h.serverCommitted?.()),
     observed: (...x) => each((h) => h.observed?.(...x)),

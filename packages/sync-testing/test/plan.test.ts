@@ -44,6 +44,7 @@ const faultsIn = (script: Script): ReadonlySet<FaultName> => {
     throwing: kinds.has("throw"),
     versions: kinds.has("novelty") || script.devices.some((device) => device.lacks !== null),
     forgery: kinds.has("forgery"),
+    compaction: kinds.has("compaction") || script.compaction !== undefined,
     window: script.reorderWindowMs !== null || script.reorderWindowRecords !== null,
     chunks: script.chunkRowsMax !== null
   }

@@ -2,7 +2,6 @@
 import { SqlClient, type SqlError } from "@effect/sql"
 import {
   type DatabaseTooNew,
-  Execution,
   Hlc,
   literal,
   type MigrationChanged,
@@ -10,13 +9,18 @@ import {
   type SyncApp,
   type TablesUnsupported
 } from "@synchrotron/sync-core"
-import { Effect, Layer, Schedule } from "effect"
+import { Effect, Layer, Random } from "effect"
 import { Authority } from "../Authority.ts"
+import { type CompactOptions, compact } from "./compact.ts"
 import { judge } from "./judge.ts"
 import { pull } from "./pull.ts"
+import { retryConflicts } from "./retry.ts"
 import { type AuthoritySetupError, Prepared, setup } from "./setup.ts"
+import { reorderWindowMsDefault, reorderWindowRecordsDefault } from "./window.ts"
 
+export { type Compacted, type CompactOptions, compact, tombstoneMsDefault } from "./compact.ts"
 export { AuthoritySetupError } from "./setup.ts"
+export { reorderWindowMsDefault, reorderWindowRecordsDefault } from "./window.ts"
 
 export interface AuthorityOptions {
   readonly app: SyncApp.SyncApp
@@ -28,23 +32,22 @@ export interface AuthorityOptions {
   readonly reorderWindowRecords?: number | undefined
   /** How far a record may be stamped ahead of this server's clock: milliseconds, 5 minutes unless given. */
   readonly driftMsMax?: number | undefined
+  /**
+   * How long clients that were away can be told which rows are gone: milliseconds, 30 days unless given. Clients that
+   * were away for longer fetch all their rows again.
+   */
+  readonly tombstoneMs?: number | undefined
+  /** How often what is before the window and older than tombstones is removed: milliseconds, hourly unless given; 0: never. */
+  readonly compactEveryMs?: number | undefined
   /** Rows in one answer; more come in chunks: 10,000 unless given. */
   readonly chunkRowsMax?: number | undefined
   /** About how many bytes of rows are in one answer: 4 MiB unless given. */
   readonly chunkBytesMax?: number | undefined
 }
 
-export const reorderWindowMsDefault = 7 * 24 * 60 * 60_000
-export const reorderWindowRecordsDefault = 10_000
+export const compactEveryMsDefault = 60 * 60_000
 export const chunkRowsMaxDefault = 10_000
 export const chunkBytesMaxDefault = 4 * 1024 * 1024
-
-/** How often a transaction is tried again that lost to a concurrent one, and how long it waits at first. */
-const conflictRetriesMax = 6
-const conflictRetries = Schedule.intersect(
-  Schedule.recurs(conflictRetriesMax),
-  Schedule.jittered(Schedule.exponential("5 millis"))
-)
 
 /** Why a database cannot be prepared; each says what to do. */
 export type SetupError =
@@ -70,7 +73,7 @@ export const layerPrepared = (
 export const layerOnPrepared = (
   options: AuthorityOptions
 ): Layer.Layer<Authority, never, SqlClient.SqlClient | Prepared> =>
-  Layer.effect(
+  Layer.scoped(
     Authority,
     Effect.gen(function* () {
       const sql = yield* SqlClient.SqlClient
@@ -82,6 +85,7 @@ export const layerOnPrepared = (
         reorderWindowMs: options.reorderWindowMs ?? reorderWindowMsDefault,
         reorderWindowRecords: options.reorderWindowRecords ?? reorderWindowRecordsDefault
       }
+      yield* Effect.forkScoped(compactForever(sql, options))
       const pulling = {
         app,
         chunk: {
@@ -127,11 +131,25 @@ export const layerOnPrepared = (
     })
   )
 
-const retryConflicts = <A, E>(effect: Effect.Effect<A, E>): Effect.Effect<A, E> =>
-  Effect.retry(effect, {
-    schedule: conflictRetries,
-    while: (error) => /^40/.test(Execution.sqlState(error) ?? "")
-  })
+/** Compacts now and then, apart from what other servers of the database do at that time. */
+const compactForever = (
+  sql: SqlClient.SqlClient,
+  options: CompactOptions & Pick<AuthorityOptions, "compactEveryMs">
+) => {
+  const everyMs = options.compactEveryMs ?? compactEveryMsDefault
+  if (everyMs <= 0) return Effect.void
+  return Effect.gen(function* () {
+    yield* Effect.sleep(everyMs * (0.5 + (yield* Random.next)))
+    const { patches, records, tombstones } = yield* compact(sql, options)
+    if (records + tombstones > 0)
+      yield* Effect.logInfo(
+        `Compacted ${records} records with ${patches} patches, and removed ${tombstones} tombstones`
+      )
+  }).pipe(
+    Effect.catchAllCause((cause) => Effect.logError("Compaction failed; the next one goes on", cause)),
+    Effect.forever
+  )
+}
 
 const checkVersions = (app: SyncApp.SyncApp, request: Protocol.SyncRequest) => {
   const pairs = [

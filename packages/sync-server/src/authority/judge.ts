@@ -19,12 +19,11 @@ import { isAfter, place } from "./place.ts"
 import { rejectionOf } from "./rejection.ts"
 import { realmLock } from "./schema.ts"
 import type { Setup } from "./setup.ts"
+import { type RealmRow, type Window, windowFloor } from "./window.ts"
 
-export interface JudgeOptions {
+export interface JudgeOptions extends Window {
   readonly app: SyncApp.SyncApp
   readonly driftMsMax: number
-  readonly reorderWindowMs: number
-  readonly reorderWindowRecords: number
 }
 
 type Rejection = typeof Protocol.Rejection.Type
@@ -76,7 +75,10 @@ export const judge = (
            (SELECT max(hlc) FROM synchrotron.records WHERE client_id = '${request.clientId}') AS last FROM synchrotron.realm;
          SELECT id FROM synchrotron.records WHERE id IN (${ids}) UNION ALL SELECT id FROM synchrotron.dead_letters WHERE id IN (${ids})`
       )) as unknown as ReadonlyArray<ReadonlyArray<unknown>>
-      const realm = results.at(-2)![0] as RealmRow
+      const realm = results.at(-2)![0] as RealmRow & {
+        readonly owner: string
+        readonly last: Hlc.Hlc | null
+      }
       const known = results.at(-1) as ReadonlyArray<{ readonly id: RecordId }>
       if (realm.owner !== principal.userId) return yield* clientMismatch
       const knownIds = new Set(known.map((row) => row.id))
@@ -95,7 +97,10 @@ export const judge = (
       }
       const top: Hlc.ClockState = { ms: realm.clock_ms, counter: realm.clock_counter }
       const placed = place(fresh, request.clientId, {
-        floor: yield* windowFloor(sql, options, fresh[0]!.hlc, realm, nowMs),
+        floor: yield* windowFloor(sql, options, realm, {
+          counting: !isAfter(Hlc.parts(fresh[0]!.hlc), top),
+          nowMs
+        }),
         last: realm.last === null ? null : Hlc.parts(realm.last)
       })
       const rejections = new Map<RecordId, Rejection>()
@@ -116,41 +121,10 @@ export const judge = (
     })
   )
 
-interface RealmRow {
-  readonly clock_ms: number
-  readonly clock_counter: number
-  readonly floor_ms: number
-  readonly floor_counter: number
-  readonly owner: string
-  readonly last: Hlc.Hlc | null
-}
-
 export const clientMismatch = new Protocol.ClientMismatch({
   message:
     "This client id belongs to another user. Open a local database of this user's own; the other one is untouched."
 })
-
-/** The oldest place that is open: by the window's time, by its count of records, and by the last migration. */
-const windowFloor = (
-  sql: SqlClient.SqlClient,
-  options: JudgeOptions,
-  oldest: Hlc.Hlc,
-  realm: RealmRow,
-  nowMs: number
-) =>
-  Effect.gen(function* () {
-    const floors: Array<Hlc.ClockState> = [
-      { ms: nowMs - options.reorderWindowMs, counter: 0 },
-      { ms: realm.floor_ms, counter: realm.floor_counter }
-    ]
-    if (!isAfter(Hlc.parts(oldest), { ms: realm.clock_ms, counter: realm.clock_counter })) {
-      const [row] = yield* sql.unsafe<{ hlc: Hlc.Hlc }>(
-        `SELECT hlc FROM synchrotron.records ORDER BY hlc DESC OFFSET ${options.reorderWindowRecords} LIMIT 1`
-      )
-      if (row !== undefined) floors.push(Hlc.parts(row.hlc))
-    }
-    return floors.reduce((a, b) => (isAfter(b, a) ? b : a))
-  })
 
 /** What two uses of one id must share to be the same record. */
 export const contentOf = (

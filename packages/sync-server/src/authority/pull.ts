@@ -19,6 +19,7 @@ import { clientMismatch, contentOf } from "./judge.ts"
 import { isAfter } from "./place.ts"
 import { asPrincipal, audiencesIn, audiencesSql } from "./principal.ts"
 import type { Setup } from "./setup.ts"
+import { lastStampOf } from "./window.ts"
 
 type Sql = SqlClient.SqlClient
 
@@ -42,6 +43,13 @@ interface View {
   readonly audiences: ReadonlyArray<Audience>
 }
 
+interface Realm extends Hlc.ClockState {
+  readonly seq: Seq
+  readonly floor_ms: number
+  readonly floor_counter: number
+  readonly tombstone_seq: number
+}
+
 /** Reads without a lock: a repeatable snapshot has a `seq` and exactly the rows of that commit. */
 export const pull = (
   sql: Sql,
@@ -49,23 +57,27 @@ export const pull = (
   { app, chunk }: PullOptions,
   principal: Principal,
   request: Protocol.SyncRequest
-): Effect.Effect<Protocol.SyncResponse | "unknown client", Protocol.ClientMismatch | SqlError.SqlError> =>
+): Effect.Effect<
+  Protocol.SyncResponse | "unknown client",
+  Protocol.ClientMismatch | Protocol.CursorTooOld | SqlError.SqlError
+> =>
   sql.withTransaction(
     Effect.gen(function* () {
       const results = (yield* sql.unsafe(
         `SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;${setup.prepare}
          SELECT user_id FROM synchrotron.clients WHERE client_id = '${request.clientId}';
-         SELECT seq, clock_ms AS ms, clock_counter AS counter FROM synchrotron.realm;
+         SELECT seq, clock_ms AS ms, clock_counter AS counter, floor_ms, floor_counter, tombstone_seq FROM synchrotron.realm;
          ${asPrincipal(setup, principal)};
          ${audiencesSql(app)};
          SET LOCAL ROLE NONE`
       )) as unknown as ReadonlyArray<ReadonlyArray<Record<string, unknown>>>
       const owner = results.at(-6)![0]?.user_id
-      const realm = results.at(-5)![0] as unknown as { readonly seq: Seq } & Hlc.ClockState
+      const realm = results.at(-5)![0] as unknown as Realm
       if (owner === undefined) return "unknown client" as const
       if (owner !== principal.userId) return yield* clientMismatch
       const audiences = audiencesIn(results.at(-2)!)
       const view: View = { sql, setup, chunk, request, audiences }
+      yield* checkCursors(view, realm)
       const cursors = cursorsOf(view, realm.seq)
       const found = yield* changes(view, cursors)
       // A client looks at these when all rows are there.
@@ -86,7 +98,7 @@ export const pull = (
       }
       if (read === found.length)
         return { ...common, ...answers, later: yield* laterRecords(view, records), next: null }
-      const next = positionOf(found[read - 1]!)
+      const next = positionOf(found[read - 1]!, view, realm.seq)
       return { ...common, ...none, next, ...(request.position === undefined ? { rowsTotal } : {}) }
     })
   )
@@ -159,6 +171,25 @@ const notices = ({
   )
 }
 
+/** Since compaction forgets which rows are gone, an old cursor cannot be told of all of them. */
+const checkCursors = (view: View, realm: Realm) => {
+  const { position } = view.request
+  const from = view.audiences.flatMap((audience) => [
+    cursorOf(view, audience),
+    audience === position?.audience ? position.began : 0
+  ])
+  return from.some((seq) => seq > 0 && seq < realm.tombstone_seq)
+    ? new Protocol.CursorTooOld({
+        message: `The last sync was before commit ${realm.tombstone_seq}, and which rows were removed until then is not known any more. The client fetches all rows again and keeps its pending records.`
+      })
+    : Effect.void
+}
+
+/** The last commit of the audience that the client has applied; 0 when it does not hold the audience. */
+const cursorOf = ({ request }: View, audience: Audience): number =>
+  // An audience may be called `constructor`, which every object has without being given it.
+  Object.hasOwn(request.cursors, audience) ? Number(request.cursors[audience]) : 0
+
 const none = { verdicts: [], notices: [], later: [] } as const
 
 interface ChangedKey {
@@ -170,22 +201,28 @@ interface ChangedKey {
   readonly known: boolean
 }
 
-const positionOf = ({ audience, key, seq, tbl }: ChangedKey): Protocol.Position => ({
+const positionOf = (
+  { audience, key, seq, tbl }: ChangedKey,
+  { request: { position } }: View,
+  now: Seq
+): Protocol.Position => ({
   audience,
   seq,
   table: tbl,
-  key
+  key,
+  began: position?.audience === audience ? position.began : now
 })
 
 /** Where to go on in each audience, for `synchrotron.changes`; those that are at the commit are left out. */
-const cursorsOf = ({ audiences, request: { cursors, position } }: View, seq: Seq) =>
-  audiences.flatMap((audience) => {
+const cursorsOf = (view: View, seq: Seq) => {
+  const { position } = view.request
+  return view.audiences.flatMap((audience) => {
     if (audience === position?.audience)
       return [{ audience, seq: position.seq, tbl: position.table, key: position.key }]
-    // An audience may be called `constructor`, which every object has without being given it.
-    const cursor = Object.hasOwn(cursors, audience) ? Number(cursors[audience]) : 0
+    const cursor = cursorOf(view, audience)
     return cursor < seq ? [{ audience, seq: cursor }] : []
   })
+}
 
 /** Changed rows in order, one more than fits into a chunk. */
 const changes = ({ chunk, sql }: View, cursors: ReturnType<typeof cursorsOf>) =>
@@ -282,17 +319,20 @@ interface StoredRecord {
   readonly patches: ReadonlyArray<Protocol.Patch> | null
 }
 
-/** Canonical records that the client's pending ones may cross. */
-const recordsAfter = ({ request, sql }: View, top: Hlc.ClockState) =>
-  request.after === null || isAfter(Hlc.parts(request.after), top)
-    ? Effect.succeed([])
-    : sql.unsafe<StoredRecord>(
-        `SELECT r.id, r.hlc, r.client_id, r.user_id, r.name, r.version, r.args,
+/**
+ * Canonical records that the client's pending ones may cross: none before the floor, behind which these will be placed.
+ * So the client has those before in its confirmed state alone, whose patches may be gone.
+ */
+const recordsAfter = ({ request, sql }: View, realm: Realm) => {
+  if (request.after === null || isAfter(Hlc.parts(request.after), realm)) return Effect.succeed([])
+  return sql.unsafe<StoredRecord>(
+    `SELECT r.id, r.hlc, r.client_id, r.user_id, r.name, r.version, r.args,
            (SELECT json_agg(json_build_object('table', p.tbl, 'key', p.key, 'before', p.before, 'after', p.after) ORDER BY p.n)
             FROM synchrotron.patches AS p WHERE p.record_id = r.id) AS patches
-         FROM synchrotron.records AS r WHERE r.hlc > $1 AND r.status <> 'voided' ORDER BY r.hlc`,
-        [request.after]
-      )
+         FROM synchrotron.records AS r WHERE r.hlc > $1 AND r.hlc > $2 AND r.status <> 'voided' ORDER BY r.hlc`,
+    [request.after, lastStampOf({ ms: realm.floor_ms, counter: realm.floor_counter })]
+  )
+}
 
 /** These records, each as far as the principal may see it (I6). */
 const laterRecords = (view: View, records: ReadonlyArray<StoredRecord>) =>

@@ -21,13 +21,26 @@ CREATE TABLE IF NOT EXISTS synchrotron.realm (
   last_n bigint NOT NULL DEFAULT 0
 );
 INSERT INTO synchrotron.realm DEFAULT VALUES ON CONFLICT DO NOTHING;
+-- Tombstones of commits up to it may be missing. A database of an earlier version lacks the column.
+ALTER TABLE synchrotron.realm ADD COLUMN IF NOT EXISTS tombstone_seq bigint NOT NULL DEFAULT 0;
+
+-- Records up to this hlc are compacted. Not in realm, whose row every commit locks.
+CREATE TABLE IF NOT EXISTS synchrotron.compacted (
+  singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
+  hlc text COLLATE "C" NOT NULL DEFAULT ''
+);
+INSERT INTO synchrotron.compacted DEFAULT VALUES ON CONFLICT DO NOTHING;
+
+-- Commits up to seq had happened at at_ms: what compaction knows of the age of tombstones.
+CREATE TABLE IF NOT EXISTS synchrotron.commit_times (seq bigint PRIMARY KEY, at_ms bigint NOT NULL);
 
 CREATE TABLE IF NOT EXISTS synchrotron.clients (
   client_id uuid PRIMARY KEY,
   user_id text NOT NULL
 );
 
--- The canonical records in the order of hlc. A voided record stays for its verdict and has no effect.
+-- The canonical records in the order of hlc. A voided record stays for its verdict and has no effect. Compaction
+-- leaves empty args and claims, which are no JSON.
 CREATE TABLE IF NOT EXISTS synchrotron.records (
   id uuid PRIMARY KEY,
   hlc text COLLATE "C" NOT NULL UNIQUE,
@@ -75,6 +88,7 @@ CREATE INDEX IF NOT EXISTS row_versions_order ON synchrotron.row_versions (audie
 CREATE INDEX IF NOT EXISTS row_versions_commits ON synchrotron.row_versions (seq, audience);
 -- One table's rows, from a place in the log on; within a commit a row's place is the hash of its key.
 CREATE INDEX IF NOT EXISTS row_versions_places ON synchrotron.row_versions (audience, tbl, seq, ${placeSql("key")});
+CREATE INDEX IF NOT EXISTS row_versions_gone ON synchrotron.row_versions (seq) WHERE gone;
 
 -- Patches that the current commit has taken back; empty between commits.
 CREATE TABLE IF NOT EXISTS synchrotron.undone (
@@ -294,6 +308,8 @@ END $$;
 
 const tables = [
   "realm",
+  "compacted",
+  "commit_times",
   "clients",
   "records",
   "dead_letters",

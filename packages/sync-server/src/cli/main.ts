@@ -1,13 +1,14 @@
 /** The command `synchrotron-server`, as an effect. Only commands that work are here. */
 import { type CliApp, CliConfig, Command, ValidationError } from "@effect/cli"
 import { Console, Effect, Layer, Logger } from "effect"
+import { compact } from "./compact.ts"
 import { sentence } from "./failure.ts"
 import { serve } from "./serve.ts"
 import { token } from "./token.ts"
 
 const command = Command.make("synchrotron-server").pipe(
   Command.withDescription("The authority of a Synchrotron application"),
-  Command.withSubcommands([serve, token])
+  Command.withSubcommands([serve, compact, token])
 )
 
 const run = Command.run(command, { name: "synchrotron-server", version: "0.1.0" })

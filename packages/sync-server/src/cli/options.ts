@@ -20,6 +20,15 @@ export const port = (name: string, variable: string, description: string, fallba
     Options.withDefault(fallback)
   )
 
+/** A whole number of 0 or more `--name`, else the variable, else the default. */
+export const count = (name: string, variable: string, description: string, fallback: number) =>
+  Options.integer(name).pipe(
+    Options.withDescription(`${description}; ${fallback} unless given [env: ${variable}]`),
+    Options.withFallbackConfig(Config.integer(variable)),
+    Options.withSchema(Schema.NonNegativeInt),
+    Options.withDefault(fallback)
+  )
+
 const secretVariable = "SYNCHROTRON_JWT_SECRET"
 
 /** The secret comes from the environment alone, because other users of the machine can read command lines. */

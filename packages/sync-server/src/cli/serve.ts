@@ -4,24 +4,18 @@ import { pathToFileURL } from "node:url"
 import { Command } from "@effect/cli"
 import { HttpServer } from "@effect/platform"
 import type { SyncApp } from "@synchrotron/sync-core"
-import { Console, Context, Effect, Layer, Option, Redacted } from "effect"
+import { Console, Context, Effect, Layer, Option } from "effect"
 import { type Database, describe } from "../database.ts"
 import * as SyncServer from "../SyncServer.ts"
+import { compactEveryMs, databaseOf, databaseOptions, retention, retentionOf } from "./database.ts"
 import { CommandFailed, sentence } from "./failure.ts"
 import { jwtSecret, port, text } from "./options.ts"
-
-const dataDirDefault = ".synchrotron/server"
 
 export const serve = Command.make(
   "serve",
   {
     app: text("app", "SYNCHROTRON_APP", "Module whose default export is the SyncApp"),
-    databaseUrl: text("database-url", "DATABASE_URL", "Postgres to use; without it, the embedded store"),
-    dataDir: text(
-      "data-dir",
-      "SYNCHROTRON_DATA_DIR",
-      `Directory of the embedded store; ${dataDirDefault} unless given`
-    ),
+    ...databaseOptions,
     role: text(
       "role",
       "SYNCHROTRON_ROLE",
@@ -35,19 +29,15 @@ export const serve = Command.make(
       "cors-origins",
       "SYNCHROTRON_CORS_ORIGINS",
       "Origins that browsers may call from, separated by commas; any unless given"
-    )
+    ),
+    ...retention,
+    compactEveryMs
   },
   (options) =>
     Effect.gen(function* () {
       const secret = yield* jwtSecret
       const app = yield* loadApp(options.app)
-      const database: Database = Option.match(options.databaseUrl, {
-        onSome: (url) => ({ _tag: "postgres", url: Redacted.make(url) }),
-        onNone: () => ({
-          _tag: "embedded",
-          dataDir: dataDirOf(Option.getOrElse(options.dataDir, () => dataDirDefault))
-        })
-      })
+      const database = databaseOf(options)
       const host = Option.getOrElse(options.host, () => SyncServer.hostDefault)
       const server = yield* Layer.build(
         SyncServer.layer({
@@ -61,7 +51,9 @@ export const serve = Command.make(
             issuer: Option.getOrUndefined(options.issuer),
             audience: Option.getOrUndefined(options.audience)
           },
-          cors: Option.getOrUndefined(Option.map(options.origins, originsOf))
+          cors: Option.getOrUndefined(Option.map(options.origins, originsOf)),
+          ...retentionOf(options),
+          compactEveryMs: options.compactEveryMs
         })
       ).pipe(
         Effect.mapError(
@@ -134,6 +126,3 @@ const explain = (
     ? `The database cannot be used (${describe(database)}): ${sentence(error)}`
     : sentence(error)
 }
-
-/** A directory as an absolute path; `memory://` as it is. */
-const dataDirOf = (dataDir: string): string => (dataDir.includes("://") ? dataDir : resolve(dataDir))

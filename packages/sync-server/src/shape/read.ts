@@ -64,12 +64,13 @@ export const read = (reader: Reader, wanted: Wanted): Effect.Effect<Chunk | Refe
     Effect.gen(function* () {
       const results = (yield* sql.unsafe(
         `SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;${setup.prepare}
-         SELECT seq FROM synchrotron.realm;
+         SELECT seq, tombstone_seq FROM synchrotron.realm;
          ${asPrincipal(setup, principal)};
          ${audiencesSql(app)};
          SET LOCAL ROLE NONE`
       )) as unknown as ReadonlyArray<ReadonlyArray<Record<string, unknown>>>
-      const seq = results.at(-5)![0]!.seq as Seq
+      const realm = results.at(-5)![0] as { readonly seq: Seq; readonly tombstone_seq: number }
+      const { seq } = realm
       const audiences = audiencesIn(results.at(-2)!)
       const digest = digestOf({
         table: table.name,
@@ -93,6 +94,9 @@ export const read = (reader: Reader, wanted: Wanted): Effect.Effect<Chunk | Refe
       if (offset !== "start" && (wanted.handle?.digest !== digest || offset.seq > seq))
         return { _tag: "Refetch", digest, since: seq } as const
       const since = offset === "start" ? seq : wanted.handle!.since
+      // Compaction has forgotten which rows are gone since then.
+      if (offset !== "start" && Math.max(offset.seq, since) < realm.tombstone_seq)
+        return { _tag: "Refetch", digest, since: seq } as const
       const changed = yield* changedAfter(reader, wanted, { audiences, since })
       const images = yield* imagesOf(reader, wanted, { audiences, keys: changed.map((row) => row.key) })
       const { messages, rows } = write(wanted, { changed, images, since, charsMax: reader.limits.chunkChars })

@@ -5,11 +5,14 @@ import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { NodeContext } from "@effect/platform-node"
+import { SyncServer } from "@synchrotron/sync-server"
 import { ConfigProvider, Console, Effect, Exit } from "effect"
 import { decodeJwt } from "jose"
-import { afterAll, describe, expect, it } from "vitest"
+import { afterAll, describe, expect, inject, it } from "vitest"
+import { createDatabase } from "../../../../test/postgres.ts"
 import { main } from "../../src/cli/main.ts"
-import { secret } from "./support.ts"
+import app from "./fixtures/app.ts"
+import { record, request, secret, token } from "./support.ts"
 
 const appPath = fileURLToPath(new URL("./fixtures/app.ts", import.meta.url))
 const scratch = mkdtempSync(join(tmpdir(), "synchrotron-server-"))
@@ -39,7 +42,11 @@ describe("the command line", () => {
   it("names the commands that work, and only those", async () => {
     const { succeeded, stdout } = await run(["--help"])
     expect(succeeded).toBe(true)
-    expect(stdout.match(/^ {2}- (\w+)/gm)?.map((line) => line.slice(4))).toEqual(["serve", "token"])
+    expect(stdout.match(/^ {2}- (\w+)/gm)?.map((line) => line.slice(4))).toEqual([
+      "serve",
+      "compact",
+      "token"
+    ])
     const help = await run(["serve", "--help"])
     for (const variable of [
       "DATABASE_URL",
@@ -48,7 +55,9 @@ describe("the command line", () => {
       "SYNCHROTRON_HOST",
       "SYNCHROTRON_JWT_SECRET",
       "SYNCHROTRON_PORT",
-      "SYNCHROTRON_ROLE"
+      "SYNCHROTRON_ROLE",
+      "SYNCHROTRON_REORDER_WINDOW_MS",
+      "SYNCHROTRON_COMPACT_EVERY_MS"
     ])
       expect(help.stdout).toContain(variable)
   })
@@ -100,6 +109,25 @@ describe("the command line", () => {
       serving,
       /^The database cannot be used \(Postgres 127\.0\.0\.1:1\/x\): .*ECONNREFUSED/
     ],
+    [
+      "a database to compact that is away",
+      ["compact", "--database-url", "postgres://ann:hidden@127.0.0.1:1/x"],
+      {},
+      /^The database cannot be used \(Postgres 127\.0\.0\.1:1\/x\): .*ECONNREFUSED/
+    ],
+    [
+      "a store to compact that is not there",
+      ["compact", "--data-dir", join(scratch, "nothing")],
+      {},
+      /^There is no embedded store in .*nothing.*--data-dir/
+    ],
+    [
+      "a store to compact that no server has set up",
+      ["compact", "--data-dir", "memory://"],
+      {},
+      /is not set up for this version of the server\. Start the server on it once/
+    ],
+    ["a window that is none", ["compact", "--reorder-window-records", "-1"], {}, /-1/],
     ["a port that is a word", ["serve"], { ...serving, SYNCHROTRON_PORT: "many" }, /SYNCHROTRON_PORT/],
     ["a port out of range", ["serve", "--port", "65536"], serving, /65535/],
     [
@@ -116,6 +144,42 @@ describe("the command line", () => {
     expect(stderr).toMatch(message)
     expect(stderr).not.toMatch(/hidden|^\s+at /m)
     expect(stdout).toBe("")
+  })
+
+  it("compacts, and says what it has freed", async () => {
+    const { url, drop } = await createDatabase(inject("postgresUrl"), "compact")
+    try {
+      const server = await SyncServer.makeHandler({
+        app,
+        database: { _tag: "postgres", url },
+        jwtSecret: secret,
+        compactEveryMs: 0
+      })
+      const records = [1, 2, 3].map((n) =>
+        record(n, {
+          name: "note.add",
+          args: { id: `00000000-0000-4000-9000-00000000000${n}`, text: `note ${n}` }
+        })
+      )
+      const answer = await server.handler(
+        new Request("http://localhost/v1/sync", {
+          method: "POST",
+          headers: { authorization: `Bearer ${await token()}`, "content-type": "application/json" },
+          body: JSON.stringify(request({ app: app.name, schema: app.schemaHash, records }))
+        })
+      )
+      expect(answer.status).toBe(200)
+      await server.close()
+      // These records are stamped long ago, and have been placed at the window's edge.
+      const first = await run(["compact", "--database-url", url])
+      expect(first.stdout).toMatch(
+        /^Freed 3 patches of 3 records, and 0 tombstones in \d+\.\d s\. The database uses their space again after its next vacuum\.\n$/
+      )
+      const second = await run(["compact"], { DATABASE_URL: url, SYNCHROTRON_REORDER_WINDOW_MS: "0" })
+      expect(second.stdout).toMatch(/^Freed 0 patches of 0 records/)
+    } finally {
+      await drop()
+    }
   })
 
   it("says which port is in use", async () => {

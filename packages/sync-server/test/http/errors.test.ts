@@ -44,6 +44,7 @@ describe.each(subjects)("errors over %s", (transport) => {
     [new Protocol.ClientMismatch({ message: "m" }), 403],
     [new Protocol.SchemaMismatch({ message: "m", expected: "a", actual: "b" }), 409],
     [new Protocol.ClockDrift({ message: "m", serverTimeMs: 5 }), 409],
+    [new Protocol.CursorTooOld({ message: "m" }), 409],
     [new Protocol.Unavailable({ message: "m", retryAfterMs: 2500 }), 503]
   ] as const)("answers the authority's $_tag with its status and fields", async (error, status) => {
     await serve({ sync: () => Effect.fail(error) })

@@ -5,6 +5,7 @@
 import type { SqlClient } from "@effect/sql"
 import type { Hlc, Principal, Protocol, RecordId, SyncApp } from "@synchrotron/sync-core"
 import type { Effect } from "effect"
+import type { Removed } from "./log.ts"
 
 export const invariants = ["I1", "I2", "I3", "I4", "I5", "I6", "I7", "I8", "I9"] as const
 export type InvariantName = (typeof invariants)[number]
@@ -53,6 +54,8 @@ export interface ServerView {
   readonly viewOf: (principal: Principal) => Effect.Effect<Tables>
   /** All rows of each synced table. */
   readonly tables: Effect.Effect<Tables>
+  /** What compaction may have removed from the log; nothing when it never ran. */
+  readonly removed?: () => Removed
 }
 
 /** Rows in their text forms, sorted, by table. */
@@ -80,6 +83,11 @@ export interface World {
     readonly driftMsMax: number
     /** Largest difference between a server's clock and virtual time. */
     readonly serverSkewMsMax: number
+    /** What compaction leaves open at least; absent when there is none. */
+    readonly compaction?: {
+      readonly reorderWindowMs: number
+      readonly reorderWindowRecords: number
+    }
   }
   /** Asked for once at most, when the run is finished; this world's alone from then on. */
   readonly reference: Effect.Effect<Reference>
@@ -121,6 +129,10 @@ export interface Hooks {
   ) => Effect.Effect<void>
   /** The client stamped its pending records again, after its clock was refused. */
   readonly restamped?: (client: ClientView) => Effect.Effect<void>
+  /** The client forgot its cursors, which were refused as too old. */
+  readonly forgotCursors?: (client: ClientView) => Effect.Effect<void>
+  /** A server begins with a transaction of a compaction. */
+  readonly compacting?: () => Effect.Effect<void>
   /** A transaction that changed something was committed in the client's database. */
   readonly clientCommitted?: (client: ClientView) => Effect.Effect<void>
   readonly serverCommitted?: () => Effect.Effect<void>

@@ -9,6 +9,7 @@
  * | dismiss   | one leaves the inbox                                 | do not     |
  * | apply     | pending ones are judged, or cursors move             | may change |
  * | restamp   | all pending ones get other stamps                    | may change |
+ * | forget    | cursors go                                           | do not     |
  */
 import { Effect } from "effect"
 import type { Checker, ClientView } from "./Checker.ts"
@@ -131,6 +132,10 @@ export const atomicity: Checker = {
       applied: (exchange) =>
         Effect.sync(() => {
           watchedOf(exchange.client).applies = 0
+        }),
+      forgotCursors: (client) =>
+        Effect.sync(() => {
+          watchedOf(client).applies = 0
         }),
       observed: (client, tables) =>
         Effect.gen(function* () {

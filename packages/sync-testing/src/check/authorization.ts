@@ -6,6 +6,7 @@ import { Effect } from "effect"
 import { forgeryOf, isExpected, mark, markedIds } from "../run/forgeries.ts"
 import type { Checker } from "./Checker.ts"
 import { changes, described, whenReplayed } from "./canonical.ts"
+import { patchesSql, recordsSql, removedParams } from "./log.ts"
 
 export const authorization: Checker = {
   invariant: "I7",
@@ -29,8 +30,9 @@ export const authorization: Checker = {
 
     const checkPrincipals = Effect.gen(function* () {
       const rows = yield* read<{ client_id: string; user_id: string; claims: string; id: string }>(
-        `SELECT client_id, user_id, claims, min(id::text) AS id FROM synchrotron.records
-         WHERE client_id IS NOT NULL GROUP BY client_id, user_id, claims`
+        `SELECT client_id, user_id, claims, min(id::text) AS id FROM ${recordsSql("$1")} AS r
+         WHERE client_id IS NOT NULL GROUP BY client_id, user_id, claims`,
+        [removedParams(world.server)[0]]
       )
       for (const row of rows) {
         const client = world.clients.find(({ clientId }) => clientId === row.client_id)
@@ -49,11 +51,11 @@ export const authorization: Checker = {
 
     const checkMade = Effect.gen(function* () {
       const rows = yield* read<{ id: string; what: string }>(
-        `SELECT id, user_id || ' ' || claims || ' ' || name || ' ' || args AS what FROM synchrotron.records
-         WHERE strpos(user_id || ' ' || claims || ' ' || name || ' ' || args, $1) > 0
-         UNION ALL SELECT record_id, tbl || ' ' || key || ' ' || coalesce(after::text, '') FROM synchrotron.patches
-         WHERE strpos(tbl || ' ' || key || ' ' || coalesce(after::text, ''), $1) > 0`,
-        [mark]
+        `SELECT id, user_id || ' ' || claims || ' ' || name || ' ' || args AS what FROM ${recordsSql("$1")} AS r
+         WHERE strpos(user_id || ' ' || claims || ' ' || name || ' ' || args, $3) > 0
+         UNION ALL SELECT record_id, tbl || ' ' || key || ' ' || coalesce(after::text, '') FROM ${patchesSql("$2")} AS p
+         WHERE strpos(tbl || ' ' || key || ' ' || coalesce(after::text, ''), $3) > 0`,
+        [...removedParams(world.server), mark]
       )
       for (const { id, what } of rows)
         reporter.violated(`${world.label(id)} has something forged in it: ${what.slice(0, 300)}`)

@@ -136,6 +136,22 @@ export const bounds: Checker = {
               `Applying the answer to exchange ${number}, ${whose(client)} executed ${received.replayed} records again, with ${pending} pending and ${response.later.length} later ones.`
             )
         }),
+      // Of what compaction says that it has done.
+      serverCommitted: () =>
+        Effect.map(
+          world.server.read<{ patches: number; records: number }>(
+            `SELECT (SELECT count(*)::integer FROM synchrotron.patches AS p JOIN synchrotron.records AS r ON r.id = p.record_id WHERE r.hlc <= c.hlc) AS patches,
+               (SELECT count(*)::integer FROM synchrotron.records AS r WHERE r.hlc <= c.hlc AND r.status <> 'voided' AND r.args || r.claims <> '') AS records
+             FROM synchrotron.compacted AS c`
+          ),
+          ([row]) => {
+            const { patches, records } = row!
+            if (patches + records > 0)
+              reporter.violated(
+                `The server takes its log for compacted where it keeps ${patches} patches, and args or claims of ${records} records.`
+              )
+          }
+        ),
       finished: Effect.gen(function* () {
         for (const client of world.clients) {
           const [kept] = yield* client.read<{

@@ -6,6 +6,7 @@
 import { SyncApp as App, Execution, identifier, type Principal, type Protocol } from "@synchrotron/sync-core"
 import { Cause, Effect, Either, Exit, Option, Schema } from "effect"
 import type { Reference, Reporter, World } from "./Checker.ts"
+import { patchesSql, recordsSql, removedParams } from "./log.ts"
 import { readOf } from "./views.ts"
 
 export interface CanonicalRecord extends Pick<Execution.Executable, "id" | "hlc"> {
@@ -81,22 +82,27 @@ const replayOf = (world: World): Effect.Effect<Replay> =>
     return known
   })
 
+const kept = "synchrotron.patches"
+
 // An update that left the row as it was is no change.
-const netSql = `SELECT record_id, tbl, key, before, after FROM (
+const netSql = (patches: string) => `SELECT record_id, tbl, key, before, after FROM (
   SELECT p.record_id, p.tbl, p.key, (array_agg(p.before ORDER BY p.n))[1] AS before, (array_agg(p.after ORDER BY p.n DESC))[1] AS after
-  FROM synchrotron.patches AS p GROUP BY p.record_id, p.tbl, p.key
+  FROM ${patches} AS p GROUP BY p.record_id, p.tbl, p.key
 ) AS x WHERE before IS DISTINCT FROM after`
 
-const netDigestsSql = `SELECT record_id, md5(string_agg(
+const netDigestsSql = (patches: string) => `SELECT record_id, md5(string_agg(
     tbl || ' ' || key || ' ' || coalesce(before::text, '-') || ' ' || coalesce(after::text, '-'), E'\\n' ORDER BY tbl, key)) AS net
-  FROM (${netSql}) AS changes GROUP BY record_id`
+  FROM (${netSql(patches)}) AS changes GROUP BY record_id`
 
 /** The net patches of the record $1. */
-export const netOfSql = `SELECT tbl, key, before::text AS before, after::text AS after FROM (${netSql}) AS changes
-  WHERE record_id = $1 ORDER BY tbl, key`
+export const netOfSql = (
+  patches: string = kept
+) => `SELECT tbl, key, before::text AS before, after::text AS after
+  FROM (${netSql(patches)}) AS changes WHERE record_id = $1 ORDER BY tbl, key`
 
+/** $1 and $2: what compaction has removed. */
 const logSql = `SELECT r.id, r.hlc, r.client_id, r.user_id, r.claims, r.name, r.version, r.args, d.net
-  FROM synchrotron.records AS r LEFT JOIN (${netDigestsSql}) AS d ON d.record_id = r.id
+  FROM ${recordsSql("$1")} AS r LEFT JOIN (${netDigestsSql(patchesSql("$2"))}) AS d ON d.record_id = r.id
   WHERE r.status <> 'voided' ORDER BY r.hlc`
 
 const straysSql = `SELECT p.record_id AS id, count(*)::integer AS patches,
@@ -128,7 +134,8 @@ const replacedSql = `SELECT told.id, told.tbl || ' ' || told.key AS row
 const replay = (world: World): Effect.Effect<Replay> =>
   Effect.gen(function* () {
     const { read } = world.server
-    const records = yield* read<CanonicalRecord>(logSql)
+    const removed = removedParams(world.server)
+    const records = yield* read<CanonicalRecord>(logSql, removed)
     const strays = yield* read<Replay["strays"][number]>(straysSql)
     const reference = yield* world.reference
     const readAlone = readOf(reference.sql)
@@ -160,7 +167,7 @@ const replay = (world: World): Effect.Effect<Replay> =>
     for (const { id, row } of replaced)
       failures.set(id, { denied: false, message: `it inserts ${row}, and another row is there` })
     const alone = new Map(
-      (yield* readAlone<{ record_id: string; net: string }>(netDigestsSql)).map((row) => [
+      (yield* readAlone<{ record_id: string; net: string }>(netDigestsSql(kept))).map((row) => [
         row.record_id,
         row.net
       ])
@@ -172,8 +179,8 @@ const replay = (world: World): Effect.Effect<Replay> =>
         ? null
         : {
             record,
-            server: yield* read<NetPatch>(netOfSql, [record.id]),
-            alone: yield* readAlone<NetPatch>(netOfSql, [record.id]),
+            server: yield* read<NetPatch>(netOfSql(patchesSql("$2")), [record.id, removed[1]]),
+            alone: yield* readAlone<NetPatch>(netOfSql(), [record.id]),
             count: different.length
           }
     return { reference, records, coded, failures, first, strays }
@@ -187,8 +194,8 @@ const patchesRun = (json: string): Execution.Run => ({
 const patchesOf = (world: World, id: string) =>
   Effect.map(
     world.server.read<{ patches: string | null }>(
-      "SELECT json_agg(json_build_object('table', tbl, 'key', key, 'before', before, 'after', after) ORDER BY n)::text AS patches FROM synchrotron.patches WHERE record_id = $1",
-      [id]
+      `SELECT json_agg(json_build_object('table', tbl, 'key', key, 'before', before, 'after', after) ORDER BY n)::text AS patches FROM ${patchesSql("$2")} AS p WHERE record_id = $1`,
+      [id, removedParams(world.server)[1]]
     ),
     ([row]) => row!.patches ?? "[]"
   )

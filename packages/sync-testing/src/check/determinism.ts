@@ -5,6 +5,7 @@
 import { Effect } from "effect"
 import type { Checker } from "./Checker.ts"
 import { changes, described, whenReplayed } from "./canonical.ts"
+import { closedSql } from "./log.ts"
 
 export const determinism: Checker = {
   invariant: "I8",
@@ -33,9 +34,13 @@ export const determinism: Checker = {
             ["applied", "changed"].includes(outcomes.get(id) ?? "")
           )
           if (judged.length === 0) return
-          // What was judged by the last commit is as it was judged; later commits may have revised the others.
+          // What was judged by the last commit is as it was judged; later commits may have revised the others, and of
+          // what is closed by now the patches may be gone.
           const rows = yield* world.server.read<{ id: string; digest: string | null }>(
-            `WITH fresh AS (SELECT id FROM synchrotron.records WHERE id = ANY ($1::uuid[]) AND seq = (SELECT seq FROM synchrotron.realm))
+            `WITH fresh AS (
+               SELECT r.id FROM synchrotron.records AS r, synchrotron.realm
+               WHERE r.id = ANY ($1::uuid[]) AND r.seq = realm.seq AND NOT (${closedSql})
+             )
              SELECT f.id, d.digest FROM fresh AS f
              LEFT JOIN synchrotron.digests((SELECT array_agg(id) FROM fresh)) AS d ON d.record_id = f.id`,
             [judged.map((record) => record.id)]

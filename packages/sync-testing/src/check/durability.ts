@@ -10,6 +10,7 @@
 import type { Protocol, RecordId } from "@synchrotron/sync-core"
 import { Effect } from "effect"
 import type { Checker, ClientView, Executed } from "./Checker.ts"
+import { recordsSql, removedParams } from "./log.ts"
 import { isApplied, whose } from "./views.ts"
 
 type Outcome = "applied" | "changed" | "rejected" | "voided"
@@ -146,7 +147,9 @@ export const durability: Checker = {
     const checkServer = (when: string) =>
       Effect.gen(function* () {
         const rows = yield* world.server.read<ServerRow>(
-          "SELECT id, status, error, args FROM synchrotron.records UNION ALL SELECT id, 'rejected', error, args FROM synchrotron.dead_letters"
+          `SELECT id, status, error, args FROM ${recordsSql("$1")} AS r
+           UNION ALL SELECT id, 'rejected', error, args FROM synchrotron.dead_letters`,
+          [removedParams(world.server)[0]]
         )
         const rowsById = new Map<string, ServerRow>()
         for (const row of rows) {

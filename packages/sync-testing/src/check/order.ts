@@ -44,7 +44,7 @@ export const order: Checker = {
   about:
     "A canonical record is at its stamp, unless the reorder window or an earlier record of its client is in the way, and stays where it is; no client's records overtake each other; commits are numbered without gaps. Unknown until records of two clients are canonical.",
   hooks: (world, reporter) => {
-    const { driftMsMax, reorderWindowMs, reorderWindowRecords, serverSkewMsMax } = world.settings
+    const { compaction, driftMsMax, reorderWindowMs, reorderWindowRecords, serverSkewMsMax } = world.settings
     const places = new Map<string, Hlc.Hlc>()
     const idsByPlace = new Map<Hlc.Hlc, string>()
     /** All stamps that a record ever had: a request with the old ones may still arrive. */
@@ -56,6 +56,7 @@ export const order: Checker = {
     let seq = 0
     let committedSeq: number | null = null
     let lookedMs = Number.NEGATIVE_INFINITY
+    let floor: Hlc.ClockState | null = null
 
     const lineOf = (node: string): Line => {
       const line = lines.get(node) ?? { positions: new Map(), last: null }
@@ -146,7 +147,7 @@ export const order: Checker = {
       Effect.gen(function* () {
         const line = lineOf(node)
         const place = Hlc.parts(row.hlc)
-        const floor: Hlc.ClockState = { ms: realm.floor_ms, counter: realm.floor_counter }
+        const closed: Hlc.ClockState = { ms: realm.floor_ms, counter: realm.floor_counter }
         const { last } = line
         if (place.node !== node)
           reporter.violated(
@@ -164,9 +165,9 @@ export const order: Checker = {
           )
         if (last === null || row.hlc > last.hlc) line.last = { id: row.id, hlc: row.hlc }
         const behindMs = lookedMs - judgingMsMax - serverSkewMsMax - reorderWindowMs
-        if (place.ms < behindMs || (realm.floor_ms > 0 && compareStates(place, floor) <= 0))
+        if (place.ms < behindMs || (realm.floor_ms > 0 && compareStates(place, closed) <= 0))
           reporter.violated(
-            `${world.label(row.id)} was placed at ${row.hlc}, behind ${place.ms < behindMs ? `the reorder window of ${reorderWindowMs} ms` : "the last migration"}.`
+            `${world.label(row.id)} was placed at ${row.hlc}, behind ${place.ms < behindMs ? `the reorder window of ${reorderWindowMs} ms` : "what a migration or a compaction has closed"}.`
           )
         const mine = stamps.get(row.id)
         // Of a process that ended before it told; the end of the run asks again.
@@ -190,7 +191,7 @@ export const order: Checker = {
         const bounds = [
           last === null ? null : Hlc.parts(last.hlc),
           { ms: windowMs, counter: 0 },
-          floor,
+          closed,
           crossed,
           yield* refusedBefore(row, node)
         ]
@@ -245,6 +246,32 @@ export const order: Checker = {
         }
       )
 
+    /** Only compaction moves the floor here: forward, and no further than its window and the last record. */
+    const checkFloor = (realm: Realm) =>
+      Effect.gen(function* () {
+        const now: Hlc.ClockState = { ms: realm.floor_ms, counter: realm.floor_counter }
+        const before = floor ?? now
+        floor = now
+        const moved = compareStates(now, before)
+        if (moved === 0) return
+        const where = `The floor of the realm went from ${before.ms}:${before.counter} to ${now.ms}:${now.counter}`
+        if (moved < 0 || compaction === undefined)
+          return reporter.violated(
+            `${where}, ${moved < 0 ? "and what is closed is closed for good" : "and nobody has compacted"}.`
+          )
+        const [beyond] = yield* world.server.read<{ hlc: Hlc.Hlc }>(
+          `SELECT hlc FROM synchrotron.records ORDER BY hlc DESC OFFSET ${compaction.reorderWindowRecords} LIMIT 1`
+        )
+        const windowMs = world.now() + serverSkewMsMax - compaction.reorderWindowMs
+        const allowed = beyond === undefined || Hlc.parts(beyond.hlc).ms < windowMs ? windowMs : null
+        if (allowed === null ? compareStates(now, Hlc.parts(beyond!.hlc)) > 0 : now.ms > allowed)
+          reporter.violated(
+            `${where}, which closes what is in the window of ${compaction.reorderWindowMs} ms and ${compaction.reorderWindowRecords} records.`
+          )
+        if (compareStates(now, { ms: realm.clock_ms, counter: realm.clock_counter }) > 0)
+          reporter.violated(`${where}, after the last record at ${realm.clock_ms}:${realm.clock_counter}.`)
+      })
+
     const checkSeq = (now: number) => {
       if (now < seq)
         reporter.violated(`The realm's commits were numbered up to ${seq}, and now up to ${now}.`)
@@ -260,13 +287,19 @@ export const order: Checker = {
       restarted: notePending,
       sent: ({ client, request }) => Effect.sync(() => note(client.clientId, request.records)),
       serverCommitted: () =>
-        Effect.map(world.server.read<{ seq: number }>("SELECT seq FROM synchrotron.realm"), ([realm]) => {
-          const now = realm!.seq
+        Effect.gen(function* () {
+          const [realm] = yield* world.server.read<Realm>(
+            "SELECT seq AS realm, clock_ms, clock_counter, floor_ms, floor_counter FROM synchrotron.realm"
+          )
+          const now = realm!.realm
           checkSeq(now)
           if (committedSeq !== null && now > committedSeq + 1)
             reporter.violated(`Commit ${committedSeq} of the realm was followed by commit ${now}.`)
           committedSeq = now
+          yield* checkFloor(realm!)
         }),
+      // What was placed before the floor moves is judged by where it was.
+      compacting: () => look,
       served: (exchange, response) =>
         Effect.gen(function* () {
           if (response.seq > seq) yield* look

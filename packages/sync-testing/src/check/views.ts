@@ -13,6 +13,7 @@ import {
 } from "@synchrotron/sync-core"
 import { Effect } from "effect"
 import type { ClientView, Exchange, Read, Rows, ServerView, Tables } from "./Checker.ts"
+import type { Removed } from "./log.ts"
 
 type Sql = SqlClient.SqlClient
 
@@ -39,7 +40,7 @@ export const remembering = (read: Read): { readonly read: Read; readonly forget:
 
 /**
  * What checkers see of the authority's database. `role`: the principals' role. `read`: how to read it, when that is
- * remembered.
+ * remembered. `removed`: what compaction has removed from its log.
  *
  * Statements are one or more of the connection's transactions, so nothing else may be running on it.
  */
@@ -47,7 +48,8 @@ export const makeServerView = (
   sql: Sql,
   app: SyncApp.SyncApp,
   role: string,
-  read: Read = readOf(sql)
+  read: Read = readOf(sql),
+  removed?: () => Removed
 ): ServerView => {
   // The one session of a PGlite is prepared already, and must not lose its plans.
   const prepare = "pglite" in sql ? "" : `${Execution.prepare};`
@@ -126,6 +128,7 @@ export const makeServerView = (
 
   return {
     read,
+    ...(removed === undefined ? {} : { removed }),
     readAs,
     visible: (principal, images) =>
       images.length === 0

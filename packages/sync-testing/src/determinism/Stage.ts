@@ -102,7 +102,7 @@ const failed = (cause: Cause.Cause<unknown>): Effects => ({
 })
 
 const netChanges = (sql: SqlClient.SqlClient, id: string) =>
-  Effect.map(sql.unsafe<NetPatch>(netOfSql, [id]), (patches) =>
+  Effect.map(sql.unsafe<NetPatch>(netOfSql(), [id]), (patches) =>
     patches.map(
       ({ after, before, key, tbl }): NetChange => ({
         table: tbl,

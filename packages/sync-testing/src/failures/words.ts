@@ -1,6 +1,6 @@
 /** Failures and scripts in words. */
 import type { Failure, Report } from "../Report.ts"
-import type { Script, Step } from "../Script.ts"
+import type { Compaction, Script, Step } from "../Script.ts"
 import * as Duration from "../timeline/Duration.ts"
 import type { Found } from "./investigate.ts"
 
@@ -90,12 +90,27 @@ export const scriptOf = (script: Script): string => {
     ...(script.reorderWindowRecords === null
       ? []
       : [`the reorder window is ${count(script.reorderWindowRecords, "record")}`]),
+    ...(script.compaction === undefined ? [] : [`compaction leaves ${compactionLeaves(script.compaction)}`]),
     ...(script.chunkRowsMax === null ? [] : [`an answer holds ${count(script.chunkRowsMax, "row")} at most`])
   ]
   return [
     ...world.map((line) => `  ${line}`),
     ...script.steps.map((step) => `  ${Duration.exact(step.at)}  ${stepOf(step)}`)
   ].join("\n")
+}
+
+/** `a window of 10 min and 3 records, and tombstones for 1 h; it removes 5 rows at a time`. */
+const compactionLeaves = ({
+  batchRows,
+  reorderWindowMs,
+  reorderWindowRecords,
+  tombstoneMs
+}: Compaction): string => {
+  const window = [
+    ...(reorderWindowMs === null ? [] : [Duration.short(reorderWindowMs)]),
+    ...(reorderWindowRecords === null ? [] : [count(reorderWindowRecords, "record")])
+  ]
+  return `a window of ${window.join(" and ")}, and tombstones for ${Duration.short(tombstoneMs)}; it removes ${count(batchRows, "row")} at a time`
 }
 
 const percent = (probability: number) => `${Number((100 * probability).toPrecision(2))} %`
@@ -118,6 +133,8 @@ const stepOf = (step: Step): string => {
       return `c${step.client} crashes at message ${step.after} from here, for ${Duration.short(step.downMs)}`
     case "server-crash":
       return `s${step.server} crashes at message ${step.after} from here, for ${Duration.short(step.downMs)}`
+    case "compaction":
+      return `s${step.server} compacts its log`
     case "clock":
       return `the clock of c${step.client} jumps by ${Duration.signed(step.jumpMs)}`
     case "membership":

@@ -233,6 +233,10 @@ export class SimClient extends SimProcess<Attachment> {
           )
         ),
       restamp: (ms) => Effect.tap(replica.restamp(ms), () => hook("restamped", (f) => f(this.view))),
+      forgetCursors: Effect.tap(replica.forgetCursors, () => {
+        log.emit({ lane: this.name, kind: "forgot" })
+        return hook("forgotCursors", (f) => f(this.view))
+      }),
       receive: (request, response) =>
         Effect.tap(replica.receive(request, response), (received) =>
           Effect.gen(this, function* () {

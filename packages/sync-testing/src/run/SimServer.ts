@@ -17,6 +17,7 @@ import {
   Scope
 } from "effect"
 import type { Random } from "../Random.ts"
+import type { Compaction } from "../Script.ts"
 import { role } from "./Arena.ts"
 import type { Attachment, ServerSlot } from "./ServerSlot.ts"
 import { SimProcess } from "./SimProcess.ts"
@@ -39,11 +40,13 @@ interface Options {
   readonly canary: ((sql: string) => string) | undefined
   /** Resumes a request between two of its transactions, when other things may have happened. */
   readonly gate: (resume: () => void) => void
+  /** Before each transaction of a compaction. */
+  readonly onCompacting: Effect.Effect<void>
   readonly onIdle: Effect.Effect<void>
   readonly onCrash: (message: number) => void
 }
 
-/** How a request pauses before its second transaction; null for what is no request. */
+/** What a request or a compaction waits for before a transaction; null for what is neither. */
 const pausing = FiberRef.unsafeMake<(() => Effect.Effect<void>) | null>(null)
 
 export class SimServer extends SimProcess<Attachment> {
@@ -53,6 +56,7 @@ export class SimServer extends SimProcess<Attachment> {
   replayed = 0
   private readonly options: Options
   private authority: AuthorityService | null = null
+  private sql: SqlClient.SqlClient | null = null
 
   constructor(options: Options) {
     super()
@@ -84,14 +88,18 @@ export class SimServer extends SimProcess<Attachment> {
             : // Never inside of one, for it holds locks.
               Effect.zipRight(pause(), sql.withTransaction(Effect.locally(effect, pausing, null)))
         )
+      const tampered = tamper(sql, canary, gated, crossed)
+      self.sql = tampered
       return yield* Layer.build(
         AuthorityLive.layer({
           app,
           role,
+          // The script says when.
+          compactEveryMs: 0,
           ...(reorderWindowMs === null ? {} : { reorderWindowMs }),
           ...(reorderWindowRecords === null ? {} : { reorderWindowRecords }),
           ...(chunkRowsMax === null ? {} : { chunkRowsMax })
-        }).pipe(Layer.provide(Layer.succeed(SqlClient.SqlClient, tamper(sql, canary, gated, crossed))))
+        }).pipe(Layer.provide(Layer.succeed(SqlClient.SqlClient, tampered)))
       )
     }).pipe(Scope.extend(scope), Effect.withClock(clock), Effect.runPromise)
     this.authority = Context.get(context, Authority)
@@ -105,7 +113,46 @@ export class SimServer extends SimProcess<Attachment> {
     done: (result: Served) => Promise<void>,
     { whole = false }: { readonly whole?: boolean } = {}
   ): Promise<void> {
-    const { attachment, authority } = this
+    const { attachment } = this
+    return this.inTurns(
+      this.authority!.sync(principal, request),
+      (exit) => done(this.resultOf(exit, attachment)),
+      { whole }
+    )
+  }
+
+  /** Compacts until done, or until it pauses: then the rest comes later. Nothing is told of one that crashes. */
+  compact(
+    { batchRows, reorderWindowMs, reorderWindowRecords, tombstoneMs }: Compaction,
+    done: (compacted: AuthorityLive.Compacted) => Promise<void>
+  ): Promise<void> {
+    const { attachment } = this
+    return this.inTurns(
+      AuthorityLive.compact(this.sql!, {
+        batchRows,
+        argsBytesKept: 0,
+        tombstoneMs,
+        reorderWindowMs: reorderWindowMs ?? undefined,
+        reorderWindowRecords: reorderWindowRecords ?? undefined
+      }),
+      async (exit) => {
+        if (this.crashed || this.attachment !== attachment) return
+        if (Exit.isFailure(exit)) throw new Error(`Compaction failed: ${Cause.pretty(exit.cause)}`)
+        await done(exit.value)
+      },
+      { before: this.options.onCompacting }
+    )
+  }
+
+  /** Runs an effect until it ends, or until it pauses before a transaction that is not its first. */
+  private inTurns<A, E>(
+    effect: Effect.Effect<A, E>,
+    done: (exit: Exit.Exit<A, E>) => Promise<void>,
+    {
+      before = Effect.void,
+      whole = false
+    }: { readonly before?: Effect.Effect<void>; readonly whole?: boolean }
+  ): Promise<void> {
     let transactions = 0
     let paused: () => void = () => {}
     let wait = new Promise<void>((resolve) => {
@@ -134,17 +181,16 @@ export class SimServer extends SimProcess<Attachment> {
           clock.sleep(duration)
         )
     }
-    const finished = authority!
-      .sync(principal, request)
+    const finished = effect
       .pipe(
-        Effect.locally(pausing, pause),
+        Effect.locally(pausing, () => Effect.zipRight(pause(), before)),
         Effect.withRandom(EffectRandom.make(`${this.name}`)),
         Effect.withClock(yielding),
         Logger.withMinimumLogLevel(LogLevel.None),
         Effect.exit,
         Effect.runPromise
       )
-      .then((exit) => done(this.resultOf(exit, attachment)))
+      .then(done)
     return Promise.race([finished, wait])
   }
 

@@ -52,13 +52,13 @@ export const forge = (
 }
 
 /**
- * Whether a forgery may be answered so; `null` is an ordinary answer. A server may always be unavailable, and an honest
- * record that goes along may be ahead of the server's clock.
+ * Whether a forgery may be answered so; `null` is an ordinary answer. A server may always be unavailable, an honest
+ * record that goes along may be ahead of the server's clock, and cursors may be too old.
  */
 export const isExpected = (forgery: Forgery, error: string | null): boolean =>
   error === "Unavailable" ||
   (forgery.expect === "no effect"
-    ? error === null || error === "ClockDrift"
+    ? error === null || error === "ClockDrift" || error === "CursorTooOld"
     : (forgery.expect.error as ReadonlyArray<string>).includes(error ?? ""))
 
 const refused = (...error: ReadonlyArray<ErrorTag>) => ({ error })

@@ -1,6 +1,7 @@
 /** Runs a script: steps and messages in virtual time, first with faults, then healed until all have converged. */
 import { Cause, Effect } from "effect"
 import type { Exchange, World } from "../check/Checker.ts"
+import { makeArchive } from "../check/log.ts"
 import { digestsOf, makeServerView, readOf, remembering, tablesBy } from "../check/views.ts"
 import * as Random from "../Random.ts"
 import type { Report } from "../Report.ts"
@@ -37,7 +38,8 @@ export const run = async (
   const quiet = () => untilQuiet(databases.server.underWay)
   const app = serverApp(scenario.app)
   const memory = remembering(readOf(databases.server.probe))
-  const serverView = makeServerView(databases.server.probe, app, role, memory.read)
+  const archive = makeArchive(readOf(databases.server.probe))
+  const serverView = makeServerView(databases.server.probe, app, role, memory.read, archive.removed)
   const checks = new Checks(scenario, log)
 
   let committedAt = ""
@@ -66,6 +68,10 @@ export const run = async (
         chunkRowsMax: script.chunkRowsMax,
         canary: options.canary?.server,
         gate: (resume) => time.schedule(time.now() + 1 + (exchanges % 40), resume),
+        onCompacting: Effect.zipRight(
+          archive.keep,
+          Effect.suspend(() => checks.hook("compacting", (f) => f()))
+        ),
         onIdle: onServerIdle,
         onCrash: (message) => log.emit({ lane: `s${index}`, kind: "crashed", message })
       })
@@ -122,7 +128,15 @@ export const run = async (
       reorderWindowRecords: script.reorderWindowRecords ?? 10_000,
       chunkRowsMax: script.chunkRowsMax ?? 10_000,
       driftMsMax: 5 * 60_000,
-      serverSkewMsMax: Math.max(0, ...script.serverSkewsMs.map(Math.abs))
+      serverSkewMsMax: Math.max(0, ...script.serverSkewsMs.map(Math.abs)),
+      ...(script.compaction === undefined
+        ? {}
+        : {
+            compaction: {
+              reorderWindowMs: script.compaction.reorderWindowMs ?? 7 * 24 * 3_600_000,
+              reorderWindowRecords: script.compaction.reorderWindowRecords ?? 10_000
+            }
+          })
     },
     reference: Effect.succeed({ sql: databases.reference.probe, role }),
     tablesOf: (client) => tablesBy(client.read, app),

@@ -17,6 +17,7 @@ export const perform = async (simulation: Simulation, step: Step): Promise<void>
     log.fault("server-crash")
     return server.crashAfter(step.after, step.downMs)
   }
+  if (step.kind === "compaction") return compact(simulation, step.server)
   const client = simulation.clients[step.client]
   if (client === undefined || !(client.up || step.kind === "clock")) return
   switch (step.kind) {
@@ -53,6 +54,15 @@ export const perform = async (simulation: Simulation, step: Step): Promise<void>
     case "forgery":
       return forgery(simulation, client, Random.make(step.random))
   }
+}
+
+const compact = async ({ log, script, servers }: Simulation, index: number): Promise<void> => {
+  const server = servers[index]
+  if (server === undefined || !server.up || script.compaction === undefined) return
+  log.fault("compaction")
+  await server.compact(script.compaction, async ({ patches, records, tombstones }) =>
+    log.emit({ lane: server.name, kind: "compacted", records, patches, tombstones })
+  )
 }
 
 const outside = async (

@@ -56,6 +56,10 @@ export const sentence = (event: Event): string => {
     case "external":
     case "membership":
       return `${event.kind === "external" ? "A write outside the engine" : "A membership changes"}${event.error === undefined ? "" : ", refused"}`
+    case "compacted":
+      return `Compacts ${count(event.records, "record")} and removes ${count(event.tombstones, "tombstone")}`
+    case "forgot":
+      return "Forgets its cursors, which are too old"
     case "forged":
       return `A forged request: ${cut(event.what, 60)}`
     case "dismissed":
@@ -110,6 +114,8 @@ export const facts = (event: Event): ReadonlyArray<Fact> => {
     case "external":
     case "membership":
       return [["SQL", event.sql], ...(event.error === undefined ? [] : ([["error", event.error]] as const))]
+    case "compacted":
+      return [["patches", String(event.patches)]]
     case "forged":
       return [["answer", event.answer]]
     case "violated":

@@ -47,6 +47,8 @@ export const labelOf = (event: Event, room: number): string => {
       return fitting("crash")
     case "failed":
       return fitting("failed")
+    case "compacted":
+      return fitting("compacted", "−")
     case "forged":
       return fitting("forged")
     case "clock":

@@ -22,6 +22,8 @@ const shapeByKind: Readonly<Record<Event["kind"], Shape>> = {
   clock: "clock",
   external: "write",
   membership: "write",
+  compacted: "write",
+  forgot: "switch",
   forged: "forged",
   dismissed: "inbox",
   retried: "inbox",

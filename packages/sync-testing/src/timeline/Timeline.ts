@@ -94,7 +94,7 @@ const world = ({ script }: Report): string => {
   return `<details class="world"><summary>The script's world</summary>
 <p>Devices: ${escape(devices.join("; "))}.</p>
 <p>Network: up to ${Duration.short(network.latencyMsMax)}; lost ${percent(network.loss)}, duplicated ${percent(network.duplication)}, answers lost ${percent(network.lostResponse)}, slow ${percent(network.slow)}. Clocks tick in ${Duration.short(script.tickMs)}. Servers' clocks: ${script.serverSkewsMs.map(Duration.signed).join(", ")}.</p>
-<p>Reorder window: ${script.reorderWindowMs === null ? "the default time" : Duration.short(script.reorderWindowMs)}, ${script.reorderWindowRecords === null ? "the default number of" : script.reorderWindowRecords} records.</p>
+<p>Reorder window: ${script.reorderWindowMs === null ? "the default time" : Duration.short(script.reorderWindowMs)}, ${script.reorderWindowRecords === null ? "the default number of" : script.reorderWindowRecords} records.${script.compaction === undefined ? "" : ` Compaction: ${escape(JSON.stringify(script.compaction))}.`}</p>
 <p>Steps: ${escape([...stepCounts].map(([kind, count]) => `${kind} ${count}`).join(", "))}.</p>
 </details>`
 }
