@@ -6,11 +6,11 @@
  * |-------------------------------------------------|------------------------------------------------------------------|
  * | the network breaks, 429, 5xx                    | `ShapeStream` tries again with backoff and goes on where it was  |
  * | 401                                             | the token is asked for once more; the second time the stream ends |
- * | 409: the handle is no more, as with other audiences | the stream ends                                              |
+ * | 409: the handle is no more, as with other audiences | the stream ends, and a sync is asked for                     |
  * | another 4xx, such as a server without a feed    | the stream ends                                                  |
  * | nothing is heard for `liveSilenceMsMax`         | the stream ends                                                  |
  *
- * A stream that ends is followed by another one, at once if it had lasted, else with backoff.
+ * A stream that ends is followed by another one: at once, or with backoff when several in a row were short.
  */
 import { FetchError, type Message, type Row, ShapeStream } from "@electric-sql/client"
 import { Live, type Seq } from "@synchrotron/sync-core"
@@ -43,7 +43,7 @@ export const make = (options: Options): LivePath => ({
         yield* listener.up(false)
         const lastedMs = (yield* Clock.currentTimeMillis) - beganMs
         short = lastedMs < Limits.liveMsMin ? short + 1 : 0
-        if (short > 0) yield* Effect.sleep(backoffMs("retryable", short, yield* Random.next, settings))
+        if (short > 1) yield* Effect.sleep(backoffMs("retryable", short - 1, yield* Random.next, settings))
       }
     }).pipe(Effect.ensuring(listener.up(false)))
 })
@@ -105,7 +105,10 @@ const stream = (options: Options, listener: Listener) =>
         Effect.gen(function* () {
           const { headers } = message
           if ("key" in message) return yield* tell(message.value, listener)
-          if (headers.control === "must-refetch") return end()
+          if (headers.control === "must-refetch") {
+            yield* listener.missed
+            return end()
+          }
           if (headers.control !== "up-to-date") return
           yield* listener.up(true)
           if (first) yield* listener.missed

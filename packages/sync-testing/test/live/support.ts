@@ -138,3 +138,6 @@ const watched = (body: ReadableStream<Uint8Array>, texts: Array<string>, onEnd: 
 
 /** Lets what is on its way arrive; for saying that nothing more comes. */
 export const aWhile = () => new Promise((resolve) => setTimeout(resolve, 200))
+
+export const bodyOf = (init: RequestInit | undefined): string =>
+  init?.body instanceof Uint8Array ? new TextDecoder().decode(init.body) : String(init?.body)
