@@ -13,8 +13,8 @@
  * A stream that ends is followed by another one: at once, or with backoff when several in a row were short.
  */
 import { FetchError, type Message, type Row, ShapeStream } from "@electric-sql/client"
-import { Live, type Seq } from "@synchrotron/sync-core"
-import { Clock, Deferred, Effect, Queue, Random, Runtime } from "effect"
+import { Live, Seq } from "@synchrotron/sync-core"
+import { Clock, Deferred, Effect, type ParseResult, Queue, Random, Runtime, Schema } from "effect"
 import { decodeResponse } from "./decode.ts"
 import * as Limits from "./Limits.ts"
 import type { Listener, LivePath } from "./LivePath.ts"
@@ -130,20 +130,23 @@ const base = (url: string) => {
   return absolute.replace(/\/+$/, "")
 }
 
-/** A row of the feed. One without an answer, as of a server that may not read rows, only says that something changed. */
 const tell = (value: Row<never>, listener: Listener) =>
+  Effect.matchEffect(readMessage(value), { onFailure: () => listener.missed, onSuccess: listener.message })
+
+/** A row of the feed as a message; one without an answer is of a server that may not read rows. */
+export const readMessage = (
+  value: Readonly<Record<string, unknown>>
+): Effect.Effect<Live.Message, ParseResult.ParseError> =>
   Effect.gen(function* () {
-    const seq = Number(value.seq)
-    if (!Number.isSafeInteger(seq)) return yield* listener.missed
-    const { answer, from } = value
-    const decoded =
-      typeof answer === "string" ? yield* Effect.option(decodeResponse(answer)) : ({ _tag: "None" } as const)
-    yield* listener.message({
-      seq: seq as Seq,
-      from: Number(from ?? seq) as Seq,
-      answer: decoded._tag === "Some" ? decoded.value : null
-    })
+    const { answer, from = value.seq, seq } = value
+    return {
+      seq: yield* decodeSeq(Number(seq)),
+      from: yield* decodeSeq(Number(from)),
+      answer: typeof answer === "string" ? yield* decodeResponse(answer) : null
+    }
   })
+
+const decodeSeq = Schema.decodeUnknown(Seq)
 
 /** Tells when something comes: a connection may break without anybody noticing. */
 const hearing =

@@ -96,7 +96,7 @@ export interface SessionOptions {
    */
   readonly pollMs?: number | undefined
   /** What tells of commits as they happen; nothing unless given. */
-  readonly livePath?: ((replica: Replica.Replica) => LivePath) | undefined
+  readonly livePath?: ((replica: Replica.Replica) => LivePath | undefined) | undefined
   /** Start without syncing, until `resume()`. */
   readonly paused?: boolean | undefined
   /** What tells about the device's network; the browser's events unless given. */

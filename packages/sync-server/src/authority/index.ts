@@ -18,7 +18,7 @@ import { type AuthoritySetupError, Prepared, setup } from "./setup.ts"
 import { reorderWindowMsDefault, reorderWindowRecordsDefault } from "./window.ts"
 
 export { type Compacted, type CompactOptions, compact, tombstoneMsDefault } from "./compact.ts"
-export { AuthoritySetupError } from "./setup.ts"
+export { AuthoritySetupError, Prepared } from "./setup.ts"
 export { reorderWindowMsDefault, reorderWindowRecordsDefault } from "./window.ts"
 
 export interface AuthorityOptions {
