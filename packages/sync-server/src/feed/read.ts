@@ -84,7 +84,7 @@ export const readAll = (
   questions: ReadonlyArray<Question>
 ): Effect.Effect<ReadonlyArray<Answer>, SqlError.SqlError> => {
   const { app, chunk, setup, sql } = reader
-  /** Statements in one round trip, with a result for each. */
+  /** Statements in one round trip, with a result for each; of a first that is several, that of the last. */
   const run = (statements: ReadonlyArray<string>) =>
     Effect.map(sql.unsafe([...statements, "SELECT 1"].join(";")), (results) =>
       (results as unknown as ReadonlyArray<Rows>).slice(-1 - statements.length, -1)
@@ -174,12 +174,20 @@ export const readAll = (
       // Whoever is told of no row may still have lost or gained an audience.
       const toVisit = [...visits.values()].filter(({ from }) => from < realm.seq)
       if (toVisit.length > 0) {
+        const plans = new Plans()
+        const audiences = plans.add(audiencesSql(app))
         const statements = toVisit.map(({ held, keys, principal }) => [
           settingsOf(principal),
-          audiencesSql(app),
-          ...[...(keys ?? [])].map(([table, keys]) => rowsSql(setup, table, keys, held))
+          plans.execute(audiences),
+          ...[...(keys ?? [])].map(([table, keys]) =>
+            plans.execute(plans.add(rowsSql(setup, table), "text[], text[]"), array(keys), array(held))
+          )
         ])
-        const results = yield* run([asRole, ...statements.flat()])
+        const results = yield* run([
+          `${asRole};SET LOCAL plan_cache_mode = force_generic_plan;${plans.prepare}SELECT 1`,
+          ...statements.flat(),
+          ...plans.forget
+        ])
         let at = 1
         for (const [i, visit] of toVisit.entries()) {
           visit.audiences = audiencesIn(results[at + 1]!)
@@ -258,11 +266,11 @@ const distinct = (principals: ReadonlyArray<Principal>): ReadonlyMap<string, Pri
 
 const keyOf = ({ claims, userId }: Principal): string => JSON.stringify([userId, claims])
 
-const array = (values: Iterable<string>): string => `ARRAY[${[...values].map(literal).join(",")}]`
+const array = (values: Iterable<string>): string => `ARRAY[${[...values].map(literal).join(",")}]::text[]`
 
 /** The last changes in each audience after a commit. Costs O(audiences + rows), by an index. */
 const changesSql = (fromByAudience: ReadonlyMap<Audience, Seq>, rowsMax: number): string =>
-  `SELECT a.audience, v.seq, v.tbl, v.key FROM unnest(${array(fromByAudience.keys())}::text[], ARRAY[${[...fromByAudience.values()].join(",")}]::bigint[]) AS a(audience, seq),
+  `SELECT a.audience, v.seq, v.tbl, v.key FROM unnest(${array(fromByAudience.keys())}, ARRAY[${[...fromByAudience.values()].join(",")}]::bigint[]) AS a(audience, seq),
    LATERAL (SELECT r.seq, r.tbl, r.key FROM synchrotron.row_versions AS r WHERE r.audience = a.audience AND r.seq > a.seq
      ORDER BY r.seq DESC LIMIT ${rowsMax}) AS v`
 
@@ -270,17 +278,38 @@ const voidedSql = (clients: ReadonlyArray<ClientId>, from: number): string =>
   `SELECT client_id::text AS client_id, seq, id, name, version, args, hlc, error FROM synchrotron.records
    WHERE client_id = ANY (${array(clients)}::uuid[]) AND status = 'voided' AND seq > ${from} ORDER BY hlc`
 
-/** The table's `read_sql` for these keys, with images as text. */
-const rowsSql = (
-  { tables }: Setup,
-  table: TableName,
-  keys: ReadonlySet<RowKey>,
-  audiences: ReadonlyArray<Audience>
-): string => {
-  const values = { $1: `${array(keys)}::text[]`, $2: `${array(audiences)}::text[]` }
-  const bound = tables
-    .get(table)!
-    .readSql.replace(/(\$[12])::text\[\]/g, (_, name: keyof typeof values) => values[name])
-    .replace(/ANY \((\$[12])\)/g, (_, name: keyof typeof values) => `ANY (${values[name]})`)
-  return `SELECT r.key, r.image::text AS image FROM (${bound}) AS r`
+/** The table's `read_sql`, with images as text. */
+const rowsSql = ({ tables }: Setup, table: TableName): string =>
+  `SELECT r.key, r.image::text AS image FROM (${tables.get(table)!.readSql}) AS r`
+
+/**
+ * Statements that one transaction executes for many users. Planning takes several times as long as executing one; a plan
+ * depends on the role, and that is the same for all users.
+ */
+class Plans {
+  private readonly namesBySql = new Map<string, string>()
+  private readonly prefix = `synchrotron_${crypto.randomUUID()}`
+  private texts = ""
+
+  /** The plan's name; equal statements share one. */
+  add(sql: string, types = ""): string {
+    const known = this.namesBySql.get(sql)
+    if (known !== undefined) return known
+    const name = identifier(`${this.prefix}_${this.namesBySql.size}`)
+    this.namesBySql.set(sql, name)
+    this.texts += `PREPARE ${name}${types === "" ? "" : ` (${types})`} AS ${sql};`
+    return name
+  }
+
+  execute(name: string, ...values: ReadonlyArray<string>): string {
+    return `EXECUTE ${name}${values.length === 0 ? "" : ` (${values.join(", ")})`}`
+  }
+
+  get prepare(): string {
+    return this.texts
+  }
+
+  get forget(): ReadonlyArray<string> {
+    return [...this.namesBySql.values()].map((name) => `DEALLOCATE ${name}`)
+  }
 }

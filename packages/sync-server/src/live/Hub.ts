@@ -22,9 +22,13 @@ export type { Waiting } from "./Registry.ts"
 export interface HubService {
   /** True when there may be something new for who has read up to `since`; false when the time is over first. */
   readonly news: (waiting: Waiting) => Effect.Effect<boolean>
+  /** The same as a call, perhaps at once; returns how to wait no longer. */
+  readonly watch: (waiting: Waiting, wake: (isNews: boolean) => void) => () => void
   /** Ends all waiting, and lets nobody wait any more. */
   readonly close: Effect.Effect<void>
-  /** Counts a session while the scope is open, or refuses it when there are `sessionsMax`. */
+  /** Counts a session until what it gives is called, or refuses it when there are `sessionsMax`. */
+  readonly enter: Effect.Effect<() => void, Protocol.Unavailable>
+  /** The same while the scope is open. */
   readonly open: Effect.Effect<void, Protocol.Unavailable, Scope.Scope>
   /** Sessions that are open now. */
   readonly sessions: () => number
@@ -146,24 +150,24 @@ export const layer = (
       const close = Effect.sync(() => registry.close())
       yield* Effect.addFinalizer(() => close)
 
+      const enter = Effect.suspend(() => {
+        if (sessions >= sessionsMax)
+          return new Protocol.Unavailable({
+            message: `${sessionsMax} clients wait for changes already. Come back later.`,
+            retryAfterMs: refusedRetryMs
+          })
+        sessions++
+        return Effect.succeed(() => void sessions--)
+      })
       return {
+        watch: (waiting, wake) => registry.add(waiting, wake),
+        enter,
         news: (waiting) =>
           Effect.async<boolean>((resume) =>
             Effect.sync(registry.add(waiting, (isNews) => resume(Effect.succeed(isNews))))
           ),
         close,
-        open: Effect.acquireRelease(
-          Effect.suspend(() => {
-            if (sessions >= sessionsMax)
-              return new Protocol.Unavailable({
-                message: `${sessionsMax} clients wait for changes already. Come back later.`,
-                retryAfterMs: refusedRetryMs
-              })
-            sessions++
-            return Effect.void
-          }),
-          () => Effect.sync(() => void sessions--)
-        ),
+        open: Effect.acquireRelease(enter, (leave) => Effect.sync(leave)),
         sessions: () => sessions
       }
     })

@@ -1,11 +1,12 @@
 /** Synced tables as live shapes: what to read for a request, and when it is worth reading again. */
 import { SqlClient, type SqlError } from "@effect/sql"
 import { Live, type Principal, Protocol, type SyncApp } from "@synchrotron/sync-core"
-import { Context, Effect, Layer } from "effect"
+import { Context, Effect, Layer, Runtime } from "effect"
 import { Prepared } from "../authority/setup.ts"
 import { Batches } from "../feed/Batches.ts"
 import { makeFeed } from "../feed/feed.ts"
 import { type Question, readAll } from "../feed/read.ts"
+import type { EventStreamOptions } from "../live/EventStream.ts"
 import { Hub, type HubService } from "../live/Hub.ts"
 import { Turns } from "../live/Turns.ts"
 import { invalid, type ShapeRequest } from "./protocol.ts"
@@ -21,6 +22,8 @@ export interface LiveOptions {
   readonly keepAliveMs?: number | undefined
   /** How long a stream lasts, in milliseconds; 60,000 unless given. */
   readonly streamMs?: number | undefined
+  /** How long a client may leave unread what a stream has sent until it is hung up on, in milliseconds; 30,000 unless given. */
+  readonly stallMsMax?: number | undefined
   /** Rows that one answer looks at; 2,000 unless given. */
   readonly chunkRows?: number | undefined
   /** Characters of rows after which an answer ends; 2 Mi unless given. */
@@ -55,6 +58,9 @@ export interface ShapesService {
   readonly holdMs: number
   readonly keepAliveMs: number
   readonly streamMs: number
+  readonly stallMsMax: number
+  /** Runs what goes on after a request, with nothing of it. */
+  readonly runFork: EventStreamOptions["runFork"]
 }
 
 export class Shapes extends Context.Tag("@synchrotron/sync-server/Shapes")<Shapes, ShapesService>() {}
@@ -81,7 +87,8 @@ export const layer = (
         chunk: { rowsMax: options.answerRows ?? 1000, bytesMax: options.answerBytes ?? 256 * 1024 }
       }
       const batches = new Batches({
-        answer: (questions: ReadonlyArray<Question>) => turns.take(readAll(feedReader, questions)),
+        answer: (questions: ReadonlyArray<Question>) =>
+          turns.take(readAll(feedReader, questions)).pipe(Effect.withSpan("Feed.read")),
         sizeMax: batchMax,
         lanes: options.readsMax ?? readsMaxDefault
       })
@@ -94,8 +101,7 @@ export const layer = (
           Effect.catchTag(
             "SqlError",
             () => new Protocol.Unavailable({ message: "The server's database does not answer. Try again." })
-          ),
-          Effect.withSpan("Shapes.read")
+          )
         )
       return {
         find: (principal, request) =>
@@ -112,13 +118,19 @@ export const layer = (
             return {
               schema: yield* schemaOf(table, columns),
               read: (offset) =>
-                answered(turns.take(read(reader, { principal, table, columns, handle, offset })))
+                answered(
+                  turns
+                    .take(read(reader, { principal, table, columns, handle, offset }))
+                    .pipe(Effect.withSpan("Shapes.read"))
+                )
             } satisfies Source
           }),
         hub,
         holdMs: options.holdMs ?? 20_000,
         keepAliveMs: options.keepAliveMs ?? 21_000,
-        streamMs: options.streamMs ?? 60_000
+        streamMs: options.streamMs ?? 60_000,
+        stallMsMax: options.stallMsMax ?? 30_000,
+        runFork: Runtime.runFork(yield* Effect.runtime<never>())
       }
     })
   )

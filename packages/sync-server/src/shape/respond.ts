@@ -6,9 +6,13 @@
  *       │                     └──► hold time is over, server stops ──► up-to-date alone
  *       └──────────────────── a stream goes on until its time is over
  */
+import { IncomingMessage } from "node:http"
 import { HttpServerRequest, HttpServerResponse } from "@effect/platform"
+import { NodeHttpServerRequest } from "@effect/platform-node"
 import type { Principal, Protocol } from "@synchrotron/sync-core"
-import { Clock, Effect, Option, Random, type Scope, Stream } from "effect"
+import { Clock, Effect, Random, type Scope } from "effect"
+import { EventStream, type Piece, type Sink } from "../live/EventStream.ts"
+import { bodyOf, takeOver } from "../live/sinks.ts"
 import { formatOffset, mustRefetch, parse, type ShapeRequest, schemaHeader, upToDate } from "./protocol.ts"
 import type { Chunk, Refetch } from "./read.ts"
 import type { ShapesService, Source } from "./Shapes.ts"
@@ -39,9 +43,10 @@ export const respond = (
     const first = yield* requests.admit(source.read(request.offset))
     if (first._tag === "Refetch") return yield* refetch(first)
     if (request.live === "no") return yield* answer(session, first)
+    if (request.live === "stream") return yield* stream(session, first)
     // Counted until the response is sent to its end.
     yield* shapes.hub.open
-    return yield* request.live === "poll" ? poll(session, first) : stream(session, first)
+    return yield* poll(session, first)
   })
 
 interface Session {
@@ -64,75 +69,60 @@ const poll = (session: Session, first: Chunk) =>
     return yield* answer(session, chunk)
   })
 
+/** The answer is a stream that outlives the request; Node's own answers are written to, as they cost least. */
 const stream = (session: Session, first: Chunk) =>
   Effect.gen(function* () {
-    const untilMs = (yield* Clock.currentTimeMillis) + session.shapes.streamMs
-    return HttpServerResponse.stream(
-      eventsFrom(session, { text: events(first), read: readOf(first), untilMs }),
-      {
-        contentType: "text/event-stream",
-        // Proxies that know this one do not wait for the end of the stream.
-        headers: { ...(yield* headers(session, first)), "x-accel-buffering": "no" }
-      }
-    )
-  })
-
-/** How far a stream has read. It may last, so it holds no rows. */
-type Read = Pick<Chunk, "audiences" | "next" | "seq" | "upToDate">
-
-const readOf = ({ audiences, next, seq, upToDate }: Read): Read => ({ audiences, next, seq, upToDate })
-
-interface Streaming {
-  /** What was read and not sent yet. */
-  text: string
-  read: Read
-  readonly untilMs: number
-}
-
-/** Rows of one commit after another, with a word to say that they are complete. */
-const eventsFrom = (session: Session, state: Streaming) =>
-  Stream.encodeText(
-    Stream.repeatEffectOption(
-      Effect.gen(function* () {
-        while (state.text === "") yield* streamOn(session, state)
-        const { text } = state
-        state.text = ""
-        return text
-      })
-    )
-  )
-
-/** Waits and reads once; fails with `None` where the stream ends. */
-const streamOn = (session: Session, state: Streaming) =>
-  Effect.gen(function* () {
-    if (state.read.upToDate) {
-      const nowMs = yield* Clock.currentTimeMillis
-      if (nowMs >= state.untilMs || session.requests.stopping()) return yield* ended
-      const silentUntilMs = Math.min(state.untilMs, nowMs + session.shapes.keepAliveMs)
-      if (!(yield* news(session, state.read, silentUntilMs))) {
-        state.text = keepAlive
-        return
+    const { principal, requests, shapes, source } = session
+    const { hub, keepAliveMs, runFork, stallMsMax, streamMs } = shapes
+    const request = yield* HttpServerRequest.HttpServerRequest
+    const clock = yield* Effect.clock
+    const untilMs = clock.unsafeCurrentTimeMillis() + streamMs
+    const fields = {
+      ...(yield* headers(session, first)),
+      "content-type": "text/event-stream",
+      // Proxies that know this one do not wait for the end of the stream.
+      "x-accel-buffering": "no"
+    }
+    const leave = yield* hub.enter
+    let next = first.next
+    const pieceOf = (chunk: Chunk): Piece => {
+      next = chunk.next
+      const { audiences, seq, upToDate } = chunk
+      return {
+        text: isQuiet(chunk) ? "" : events(chunk),
+        more: !upToDate,
+        waiting: { principal, audiences, since: seq }
       }
     }
-    // Once the status is sent, there is no way to say that the database does not answer.
-    const next = yield* Effect.catchAll(readOn(session, state.read), () => ended)
-    // The client comes back, and is told that its handle is no more.
-    if (next._tag === "Refetch") return yield* ended
-    state.read = readOf(next)
-    if (!isQuiet(next)) state.text = events(next)
+    const options = {
+      clock,
+      runFork,
+      watch: hub.watch,
+      // Once the status is sent, there is no way to say what is wrong; the client comes back, and is told.
+      read: Effect.suspend(() => source.read(next)).pipe(
+        Effect.map((read) => (read._tag === "Refetch" ? null : pieceOf(read))),
+        Effect.catchAllCause(() => Effect.succeed(null))
+      ),
+      stopping: requests.stopping,
+      untilMs,
+      keepAliveMs,
+      stallMsMax,
+      onEnd: leave
+    }
+    const make = (sink: Sink) => new EventStream({ ...pieceOf(first), text: events(first) }, sink, options)
+    if (!(request.source instanceof IncomingMessage))
+      return HttpServerResponse.raw(bodyOf(make), { headers: fields })
+    takeOver(NodeHttpServerRequest.toServerResponse(request), make)
+    return HttpServerResponse.empty({ status: 200, headers: fields })
   })
-
-const ended = Effect.fail(Option.none())
-
-const keepAlive = ": keep-alive\n\n"
 
 const isQuiet = (chunk: Chunk) => chunk.upToDate && chunk.messages.length === 0
 
 /** Waits for a reason to read on; false when the time is over, or the server stops. */
-const news = ({ principal, shapes }: Session, { audiences, seq }: Read, untilMs: number) =>
+const news = ({ principal, shapes }: Session, { audiences, seq }: Chunk, untilMs: number) =>
   shapes.hub.news({ principal, audiences, since: seq, untilMs })
 
-const readOn = ({ source }: Session, { next }: Read) => source.read(next)
+const readOn = ({ source }: Session, { next }: Chunk) => source.read(next)
 
 const answer = (session: Session, chunk: Chunk) =>
   Effect.map(headers(session, chunk), (headers) =>
