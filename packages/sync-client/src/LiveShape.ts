@@ -95,8 +95,8 @@ const stream = (options: Options, listener: Listener) =>
       })
       shape.subscribe((batch) => {
         refused = 0
-        // What finds no room leaves a gap, and the message behind a gap asks for a sync.
-        batches.unsafeOffer(batch)
+        // What finds no room leaves a gap, which only a sync fills.
+        if (!batches.unsafeOffer(batch)) runFork(listener.missed)
       }, end)
       yield* Effect.addFinalizer(() => Effect.sync(() => shape.unsubscribeAll()))
 

@@ -80,7 +80,7 @@ const shape = HttpApiEndpoint.get("shape", "/shape")
   .annotate(OpenApi.Summary, "A synced table as its user sees it, live, over Electric's HTTP shape protocol")
   .annotate(
     OpenApi.Description,
-    "For `@electric-sql/client` and what is built on it. Parameters: `table`, `offset`, `handle`, `live`, `live_sse`, `columns`. A handle that is no more is answered with 409."
+    "For `@electric-sql/client` and what is built on it. Parameters: `table`, `offset`, `handle`, `live`, `live_sse`, `columns`. A handle that is no more is answered with 409. The table `synchrotron.feed` tells this project's own clients of commits; it needs `client` and `schema`."
   )
   .addSuccess(Schema.Array(Schema.Unknown))
   .addError(Protocol.InvalidRequest, { status: statusByTag.InvalidRequest })
