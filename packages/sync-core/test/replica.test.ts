@@ -112,7 +112,14 @@ const answer = (request: SyncRequest, change: Partial<SyncResponse> = {}): SyncR
 })
 const rowsOf = (table: string, rows: Record<string, Record<string, string> | null>) => ({
   table: `public.${table}` as TableName,
-  rows: Object.entries(rows).map(([id, image]) => [JSON.stringify([id]) as RowKey, image] as const)
+  ...inText(Object.values(rows).filter((image) => image !== null)),
+  gone: Object.entries(rows).flatMap(([id, image]) =>
+    image === null ? [JSON.stringify([id]) as RowKey] : []
+  )
+})
+const inText = (images: ReadonlyArray<Record<string, string>>) => ({
+  rows: JSON.stringify(images),
+  count: images.length
 })
 const applied = (request: SyncRequest): ReadonlyArray<Verdict> =>
   request.records.map(({ id, hlc }) => ({ id, outcome: "applied", hlc }))

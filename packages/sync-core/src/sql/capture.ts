@@ -1,8 +1,13 @@
 /**
  * SQL that is generated for one synced table: its capture triggers and the statements of `synchrotron.tables`.
- * `read_sql` gives present rows of $1 (keys) in the audiences $2; the authority runs it as the principal. `visible_sql`
- * gives the positions of the images $1 (a JSON array) that are in the audiences $2; the authority adds the policies to it.
- * `clashes_sql` gives name and SQLSTATE of a late constraint that a row of $1 (keys) breaks; NULL where there is none.
+ * `read_sql` gives present rows of $1 (keys) in the audiences $2; the authority runs it as the principal. `rows_sql` gives
+ * those of the relation `wanted` in the audiences $1, as JSON text. `visible_sql` gives the positions of the images $1 (a
+ * JSON array) that are in the audiences $2; the authority adds the policies to it. `clashes_sql` gives name and SQLSTATE
+ * of a late constraint that a row of $1 (keys) breaks; NULL where there is none.
+ *
+ * A client has a table `staged` beside each synced one, for the rows of a load, with typed columns and the same key.
+ * `stage_sql` puts the images $1 (a JSON array) there, and `unstage_sql` removes those of $1 (keys). `gone_sql` removes
+ * from the table what the load says is gone, `drop_sql` what it has otherwise, and `take_sql` adds what is not there.
  */
 import { sha256 } from "@noble/hashes/sha2.js"
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js"
@@ -35,6 +40,15 @@ export const tableSql = (shape: TableShape, side: Side): string => {
   const typedRow = columns
     .map((c) => `(x.image ->> ${literal(c.name)})::${c.type} AS ${identifier(c.name)}`)
     .join(", ")
+  const keyList = shape.keyColumns.map(identifier).join(", ")
+  const sameKey = shape.keyColumns.map((c) => `t.${identifier(c)} = x.${identifier(c)}`).join(" AND ")
+  const rowOf = (row: string) =>
+    `ROW(${columns.map((c) => `${row}.${identifier(c.name)}`).join(", ")})::record`
+  const staged = `synchrotron.${identifier(functionName("staged", shape))}`
+  const replaced = columns
+    .map((c) => c.name)
+    .filter((c) => !shape.keyColumns.includes(c))
+    .map((c) => `${identifier(c)} = excluded.${identifier(c)}`)
   // Images leave generated columns out, and audiences and policies may use them.
   const generated = shape.columns
     .filter((c) => c.generated)
@@ -57,6 +71,15 @@ export const tableSql = (shape: TableShape, side: Side): string => {
         .map((c, i) => `t.${identifier(c)} = x.k${i}`)
         .join(" AND ")}
       WHERE (SELECT ${shape.audience} FROM (SELECT t.*) AS ${identifier(shape.name)}) = ANY ($2::text[])`,
+    rows_sql: `WITH x AS MATERIALIZED (SELECT w.position, ${shape.keyColumns
+      .map((c, i) => `((w.key::jsonb) ->> ${i})::${keyTypes.get(c)} AS k${i}`)
+      .join(", ")} FROM wanted AS w WHERE w.tbl = ${name})
+      SELECT x.position, (SELECT row_to_json(image)::text FROM (SELECT ${columns
+        .map((c) => `t.${identifier(c.name)}::text AS ${identifier(c.name)}`)
+        .join(", ")}) AS image) AS image FROM x JOIN ${table} AS t ON ${shape.keyColumns
+        .map((c, i) => `t.${identifier(c)} = x.k${i}`)
+        .join(" AND ")}
+      WHERE (SELECT ${shape.audience} FROM (SELECT t.*) AS ${identifier(shape.name)}) = ANY ($1::text[])`,
     visible_sql: `SELECT x.position::integer AS position FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY AS x(image, position), LATERAL (${typedImage}) AS ${identifier(shape.name)}
       WHERE (${shape.audience}) = ANY ($2::text[])`,
     all_sql: `SELECT array_agg(${key("t")}), array_agg(${image("t")}) FROM ${table} AS t`,
@@ -66,7 +89,15 @@ export const tableSql = (shape: TableShape, side: Side): string => {
     clashes_sql:
       shape.lateConstraints
         .map((constraint) => clashSql(table, keyMatches, constraint))
-        .join(" UNION ALL ") || null
+        .join(" UNION ALL ") || null,
+    stage_sql: `INSERT INTO ${staged} (${columnList}) SELECT ${values} FROM jsonb_array_elements($1::jsonb) AS x(image)
+      ON CONFLICT (${keyList}) DO ${replaced.length === 0 ? "NOTHING" : `UPDATE SET ${replaced.join(", ")}`}`,
+    unstage_sql: `DELETE FROM ${staged} AS t USING unnest($1::text[]) AS x(key) WHERE ${keyMatches}`,
+    gone_sql: `DELETE FROM ${table} AS t USING synchrotron.staged_gone AS x WHERE x.tbl = ${name} AND ${keyMatches}`,
+    drop_sql: `DELETE FROM ${table} AS t USING ${staged} AS x WHERE ${sameKey} AND ${rowOf("t")} *<> ${rowOf("x")}`,
+    take_sql: `INSERT INTO ${table} (${columnList}) SELECT ${columnList} FROM ${staged} AS x
+      WHERE NOT EXISTS (SELECT FROM ${table} AS t WHERE ${sameKey})`,
+    staged
   }
   const capture = `synchrotron.${identifier(functionName("capture", shape))}`
   const truncate = `synchrotron.${identifier(functionName("truncate", shape))}`
@@ -74,16 +105,22 @@ export const tableSql = (shape: TableShape, side: Side): string => {
   const insert = "INSERT INTO synchrotron.patches (record_id, tbl, key, before, after)"
   const place = shape.interleaves ? inPlace : anyPlace
   return `
-INSERT INTO synchrotron.tables (name, relations, ${Object.keys(statements).join(", ")})
-VALUES (${name}, ${literal(table)}::regclass::oid || ARRAY(SELECT indexrelid FROM pg_index WHERE indrelid = ${literal(table)}::regclass), ${Object.values(
+INSERT INTO synchrotron.tables (name, key_columns, relations, ${Object.keys(statements).join(", ")})
+VALUES (${name}, ARRAY[${shape.keyColumns.map(literal).join(", ")}], ${literal(table)}::regclass::oid || ARRAY(SELECT indexrelid FROM pg_index WHERE indrelid = ${literal(table)}::regclass), ${Object.values(
     statements
   )
     .map((statement) => (statement === null ? "NULL" : literal(statement)))
     .join(", ")})
-ON CONFLICT (name) DO UPDATE SET relations = excluded.relations, ${Object.keys(statements)
+ON CONFLICT (name) DO UPDATE SET key_columns = excluded.key_columns, relations = excluded.relations, ${Object.keys(
+    statements
+  )
     .map((c) => `${c} = excluded.${c}`)
     .join(", ")};
-
+${
+  side === "client"
+    ? `DROP TABLE IF EXISTS ${staged};CREATE TABLE ${staged} AS SELECT ${columnList} FROM ${table} WITH NO DATA;ALTER TABLE ${staged} ADD PRIMARY KEY (${keyList});`
+    : ""
+}
 CREATE OR REPLACE FUNCTION ${capture}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER${settings(side)} AS $capture$
 ${place.declare}BEGIN
   ${place.begin}IF TG_OP = 'INSERT' THEN
