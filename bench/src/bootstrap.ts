@@ -47,7 +47,7 @@ const start = (
   )
 
 /** Rows with their versions, as commits of 10,000 rows would have left them, in a tenth of the time. */
-const fill = (url: string, rows: number) =>
+export const fill = (url: string, rows: number) =>
   Effect.promise(async () => {
     const client = new pg.Client({ connectionString: url })
     await client.connect()
@@ -66,7 +66,7 @@ const fill = (url: string, rows: number) =>
   })
 
 /** Loads the rows on fresh clients, one after the other. */
-const bootstrap = (rows: number, store: "memory" | "disk", runs: number) =>
+export const bootstrap = (rows: number, store: "memory" | "disk", runs: number) =>
   Effect.gen(function* () {
     const DATABASE_URL = yield* freshDatabase
     const server = yield* start("server", { DATABASE_URL, SECRET: secret })

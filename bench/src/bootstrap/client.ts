@@ -65,7 +65,10 @@ const load = Effect.gen(function* () {
     Stream.runLast
   )
   const beforeKiB = process.memoryUsage.rss() / 1024
+  const c0 = process.cpuUsage()
   const [ms] = yield* timed(Effect.zipRight(client.resume, done))
+  const c1 = process.cpuUsage(c0)
+  console.log("client cpu", (c1.user + c1.system) / 1000, "wall", ms)
   const peakKiB = process.resourceUsage().maxRSS
   const { error } = yield* client.status.get
   check(error === null, JSON.stringify(error))

@@ -867,6 +867,77 @@ describe.each(kinds)("a replica on %s", (kind) => {
         })
       ))
 
+    it("I1: of a row that comes in several chunks of a load the last one holds, whatever was there before", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh()
+          const image = (id: string, n: number) => ({ id, n: String(n) })
+          // Each row's name says what is there, and what each of three chunks says: a number, or that it is gone.
+          const says = ["", "-", "1", "2"]
+          const cases = ["", "1"].flatMap((before) =>
+            says.flatMap((a) => says.flatMap((b) => says.map((c) => [before, a, b, c] as const)))
+          )
+          const rowsAt = (chunk: number) =>
+            rowsOf(
+              "accounts",
+              Object.fromEntries(
+                cases.flatMap((said) =>
+                  said[chunk] === ""
+                    ? []
+                    : [
+                        [
+                          said.join(","),
+                          said[chunk] === "-" ? null : image(said.join(","), Number(said[chunk]))
+                        ]
+                      ]
+                )
+              )
+            )
+          const begin = yield* replica.request
+          yield* replica.receive(begin, answer(begin, { tables: [rowsAt(0)] }))
+          for (const chunk of [1, 2, 3]) {
+            const request = yield* replica.request
+            const next: Position = {
+              audience: "all" as Audience,
+              seq: chunk as Seq,
+              table: "public.accounts" as TableName,
+              key: String(chunk) as RowKey,
+              began: 1 as Seq
+            }
+            const { path } = yield* replica.receive(
+              request,
+              answer(request, { seq: 5 as Seq, tables: [rowsAt(chunk)], next: chunk < 3 ? next : null })
+            )
+            expect(path).toBe(chunk < 3 ? "chunk" : "rows")
+          }
+          const expected = cases.flatMap((said) => {
+            const last = said.findLast((n) => n !== "")
+            return last === undefined || last === "-" ? [] : [`("${said.join(",")}",${last})`]
+          })
+          expect(yield* accounts).toEqual(expected.sort())
+        })
+      ))
+
+    it("more rows than are put at once take the way of a load, beside what is pending", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh()
+          yield* replica.execute(add({ id: "r7", n: 1 }))
+          const request = yield* replica.request
+          const rows = Object.fromEntries(
+            Array.from({ length: 1500 }, (_, i) => [`r${i}`, { id: `r${i}`, n: String(i) }])
+          )
+          const received = yield* replica.receive(
+            { ...request, records: [] },
+            answer(request, { tables: [rowsOf("accounts", rows)] })
+          )
+          expect(received).toMatchObject({ path: "pending", rows: 1500, replayed: 1 })
+          expect((yield* accounts)!.length).toBe(1500)
+          expect(yield* accounts).toContain("(r7,8)")
+          expect(yield* accounts).toContain("(r8,8)")
+        })
+      ))
+
     it("a pending record of an action that this version does not know blocks nothing", () =>
       run(
         Effect.gen(function* () {

@@ -5,9 +5,9 @@
  * JSON array) that are in the audiences $2; the authority adds the policies to it. `clashes_sql` gives name and SQLSTATE
  * of a late constraint that a row of $1 (keys) breaks; NULL where there is none.
  *
- * A client has a table `staged` beside each synced one, for the rows of a load, with typed columns and the same key.
- * `stage_sql` puts the images $1 (a JSON array) there, and `unstage_sql` removes those of $1 (keys). `gone_sql` removes
- * from the table what the load says is gone, `drop_sql` what it has otherwise, and `take_sql` adds what is not there.
+ * A client has a table `staged` beside each synced one: the rows of a load with typed columns, and the chunk in which each
+ * came. `stage_sql` puts the images $1 (a JSON array) of the chunk $2 there. `gone_sql` removes from the table what the
+ * load says is gone, `drop_sql` what it has otherwise, and `take_sql` adds the last of what it has and the table has not.
  */
 import { sha256 } from "@noble/hashes/sha2.js"
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js"
@@ -41,14 +41,10 @@ export const tableSql = (shape: TableShape, side: Side): string => {
     .map((c) => `(x.image ->> ${literal(c.name)})::${c.type} AS ${identifier(c.name)}`)
     .join(", ")
   const keyList = shape.keyColumns.map(identifier).join(", ")
-  const sameKey = shape.keyColumns.map((c) => `t.${identifier(c)} = x.${identifier(c)}`).join(" AND ")
+  const sameKey = shape.keyColumns.map((c) => `t.${identifier(c)} = s.${identifier(c)}`).join(" AND ")
   const rowOf = (row: string) =>
     `ROW(${columns.map((c) => `${row}.${identifier(c.name)}`).join(", ")})::record`
   const staged = `synchrotron.${identifier(functionName("staged", shape))}`
-  const replaced = columns
-    .map((c) => c.name)
-    .filter((c) => !shape.keyColumns.includes(c))
-    .map((c) => `${identifier(c)} = excluded.${identifier(c)}`)
   // Images leave generated columns out, and audiences and policies may use them.
   const generated = shape.columns
     .filter((c) => c.generated)
@@ -90,13 +86,13 @@ export const tableSql = (shape: TableShape, side: Side): string => {
       shape.lateConstraints
         .map((constraint) => clashSql(table, keyMatches, constraint))
         .join(" UNION ALL ") || null,
-    stage_sql: `INSERT INTO ${staged} (${columnList}) SELECT ${values} FROM jsonb_array_elements($1::jsonb) AS x(image)
-      ON CONFLICT (${keyList}) DO ${replaced.length === 0 ? "NOTHING" : `UPDATE SET ${replaced.join(", ")}`}`,
-    unstage_sql: `DELETE FROM ${staged} AS t USING unnest($1::text[]) AS x(key) WHERE ${keyMatches}`,
+    stage_sql: `INSERT INTO ${staged} (${columnList}, "!chunk") SELECT ${values}, $2 FROM jsonb_array_elements($1::jsonb) AS x(image)`,
     gone_sql: `DELETE FROM ${table} AS t USING synchrotron.staged_gone AS x WHERE x.tbl = ${name} AND ${keyMatches}`,
-    drop_sql: `DELETE FROM ${table} AS t USING ${staged} AS x WHERE ${sameKey} AND ${rowOf("t")} *<> ${rowOf("x")}`,
-    take_sql: `INSERT INTO ${table} (${columnList}) SELECT ${columnList} FROM ${staged} AS x
-      WHERE NOT EXISTS (SELECT FROM ${table} AS t WHERE ${sameKey})`,
+    drop_sql: `DELETE FROM ${table} AS t USING ${staged} AS s WHERE ${sameKey} AND ${rowOf("t")} *<> ${rowOf("s")}`,
+    take_sql: `INSERT INTO ${table} (${columnList}) SELECT DISTINCT ON (${keyList}) ${columnList} FROM ${staged} AS s
+      WHERE NOT EXISTS (SELECT FROM ${table} AS t WHERE ${sameKey})
+        AND NOT EXISTS (SELECT FROM synchrotron.staged_gone AS x, LATERAL (SELECT s.*) AS t WHERE x.tbl = ${name} AND x.chunk > s."!chunk" AND ${keyMatches})
+      ORDER BY ${keyList}, "!chunk" DESC`,
     staged
   }
   const capture = `synchrotron.${identifier(functionName("capture", shape))}`
@@ -118,7 +114,7 @@ ON CONFLICT (name) DO UPDATE SET key_columns = excluded.key_columns, relations =
     .join(", ")};
 ${
   side === "client"
-    ? `DROP TABLE IF EXISTS ${staged};CREATE TABLE ${staged} AS SELECT ${columnList} FROM ${table} WITH NO DATA;ALTER TABLE ${staged} ADD PRIMARY KEY (${keyList});`
+    ? `DROP TABLE IF EXISTS ${staged};CREATE TABLE ${staged} AS SELECT ${columnList}, 0::bigint AS "!chunk" FROM ${table} WITH NO DATA;`
     : ""
 }
 CREATE OR REPLACE FUNCTION ${capture}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER${settings(side)} AS $capture$

@@ -37,8 +37,7 @@ CREATE TABLE IF NOT EXISTS synchrotron.tables (
 -- A database of an earlier version lacks these.
 ALTER TABLE synchrotron.tables ADD COLUMN IF NOT EXISTS clashes_sql text, ADD COLUMN IF NOT EXISTS rows_sql text,
   ADD COLUMN IF NOT EXISTS key_columns text[], ADD COLUMN IF NOT EXISTS staged text, ADD COLUMN IF NOT EXISTS stage_sql text,
-  ADD COLUMN IF NOT EXISTS unstage_sql text, ADD COLUMN IF NOT EXISTS gone_sql text, ADD COLUMN IF NOT EXISTS drop_sql text,
-  ADD COLUMN IF NOT EXISTS take_sql text;
+  ADD COLUMN IF NOT EXISTS gone_sql text, ADD COLUMN IF NOT EXISTS drop_sql text, ADD COLUMN IF NOT EXISTS take_sql text;
 
 -- What records did, in the order in which they did it: n grows along the order of execution.
 CREATE TABLE IF NOT EXISTS synchrotron.patches (
