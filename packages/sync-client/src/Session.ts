@@ -5,7 +5,7 @@
  */
 import type { SqlError } from "@effect/sql"
 import type { Protocol, RecordId, Replica } from "@synchrotron/sync-core"
-import { Cause, Clock, Deferred, Effect, Exit, Queue, Random, Runtime, type Scope } from "effect"
+import { Cause, Clock, Deferred, Effect, Exit, Fiber, Queue, Random, Runtime, type Scope } from "effect"
 import type { Connectivity } from "./Connectivity.ts"
 import { ClientClosed, SyncPaused } from "./Errors.ts"
 import { fit } from "./fit.ts"
@@ -76,12 +76,23 @@ export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError
         wake.unsafeOffer(undefined)
       })
 
-    const receive = (request: Protocol.SyncRequest, response: Protocol.SyncResponse) =>
+    /** Whether the answer was a chunk that was kept, and the next one is on its way. */
+    const receive = (
+      request: Protocol.SyncRequest,
+      response: Protocol.SyncResponse,
+      { asked }: { readonly asked: boolean }
+    ) =>
       Effect.gen(function* () {
         const { load, path, seq } = yield* replica.receive(request, response)
+        if (asked && path === "chunk") {
+          publish({ online: true, error: null, load })
+          return true
+        }
         // The next chunk is asked for at once. What was sent is judged, and the verdicts come when all rows are here.
-        if (load !== null || path === "restarted")
-          return yield* dispatch({ _tag: "Done", more: true }, { online: true, error: null, load })
+        if (load !== null || path === "restarted") {
+          yield* dispatch({ _tag: "Done", more: true }, { online: true, error: null, load })
+          return false
+        }
         // Stale: another answer came between, and this one changed nothing.
         const judged = path === "stale" ? [] : response.verdicts
         if (path !== "stale") yield* onReceived(response)
@@ -99,12 +110,27 @@ export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError
           }
         )
         waiters.applied({ judged: judged.length, pending: pending.size })
+        return false
       })
 
+    const ask = (request: Protocol.SyncRequest) =>
+      Effect.raceFirst(transport.sync(request), Deferred.await(abandoned))
+
+    /** One request and its answer, or those of a load: the next chunk is on its way while one is kept. */
     const exchange = Effect.gen(function* () {
-      const request = fit(yield* replica.request)
-      const response = yield* Effect.raceFirst(transport.sync(request), Deferred.await(abandoned))
-      yield* Effect.uninterruptible(receive(request, response))
+      let request = fit(yield* replica.request)
+      let response = yield* ask(request)
+      while (true) {
+        const next = yield* replica.following(request, response)
+        const asked = next === null ? null : yield* Effect.fork(ask(next))
+        const kept = yield* Effect.uninterruptible(
+          receive(request, response, { asked: asked !== null })
+        ).pipe(Effect.onError(() => (asked === null ? Effect.void : Fiber.interrupt(asked))))
+        if (asked === null) return
+        if (!kept) return yield* Effect.asVoid(Fiber.interrupt(asked))
+        request = next!
+        response = yield* Fiber.join(asked)
+      }
     }).pipe(Effect.withSpan("Session.exchange"))
 
     /** Who was away for too long begins with all rows; without cursors none can be too old. */

@@ -71,6 +71,25 @@ const sameCursors = (a: SyncRequest["cursors"], b: SyncRequest["cursors"]): bool
 const samePosition = (a: Position | null | undefined, b: Position | undefined): boolean =>
   a?.audience === b?.audience && a?.seq === b?.seq && a?.table === b?.table && a?.key === b?.key
 
+/** `cursors` of the request that follows on a chunk, as they will be when the chunk is kept (see `moveLoadSql`). */
+export const following = (
+  sent: SyncRequest,
+  { audiences, seq }: SyncResponse,
+  next: Position
+): SyncRequest["cursors"] => ({
+  ...sent.cursors,
+  ...Object.fromEntries(
+    audiences.flatMap((audience) => (isBefore(audience, next.audience) ? [[audience, seq]] : []))
+  )
+})
+
+/** Compares the bytes of UTF-8, as the collation "C" does: the order of code points. */
+const isBefore = (a: string, b: string): boolean => {
+  let i = 0
+  while (i < a.length && a[i] === b[i]) i++
+  return (a.codePointAt(i) ?? -1) < (b.codePointAt(i) ?? -1)
+}
+
 /**
  * Whether the load has rows of an audience that the user no longer holds. Nobody will say that they are gone, so it has
  * to begin again.

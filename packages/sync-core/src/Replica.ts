@@ -102,6 +102,14 @@ export interface Replica {
   ) => Effect.Effect<Executed<ReadonlyArray<unknown>>, ExecuteError<unknown>>
   /** What to send now: the oldest pending records, at most `limits.recordsMax`, and the cursors. */
   readonly request: Effect.Effect<SyncRequest, SqlError.SqlError>
+  /**
+   * What to send for the chunk after this one, before this one is received: so the server reads while the client keeps.
+   * Null when this was the last one, and when there are records to be judged first.
+   */
+  readonly following: (
+    request: SyncRequest,
+    response: SyncResponse
+  ) => Effect.Effect<SyncRequest | null, SqlError.SqlError>
   /** Applies the response to a request. */
   readonly receive: (
     request: SyncRequest,
@@ -402,6 +410,22 @@ export const make = (
         } satisfies SyncRequest
       })
     )
+    const following = (sent: SyncRequest, response: SyncResponse) =>
+      Effect.gen(function* () {
+        const { next } = response
+        if (next === null) return null
+        const pending = yield* pendingRows
+        const judged = new Set([...sentInLoad, ...sent.records.map(({ id }) => id)])
+        if (pending.some(({ id }) => !judged.has(id))) return null
+        return {
+          ...sent,
+          clientTimeMs: yield* Clock.currentTimeMillis,
+          cursors: Cursors.following(sent, response, next),
+          position: next,
+          records: [],
+          after: pending.length === 0 ? sent.after : null
+        } satisfies SyncRequest
+      })
     const receive = (sent: SyncRequest, response: SyncResponse) =>
       Effect.gen(function* () {
         const nowMs = yield* Clock.currentTimeMillis
@@ -587,6 +611,7 @@ export const make = (
             >
         ),
       request,
+      following,
       receive,
       restamp,
       forgetCursors: Effect.asVoid(forgetCursors),

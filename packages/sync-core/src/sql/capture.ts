@@ -1,7 +1,7 @@
 /**
  * SQL that is generated for one synced table: its capture triggers and the statements of `synchrotron.tables`.
  * `read_sql` gives present rows of $1 (keys) in the audiences $2; the authority runs it as the principal. `rows_sql` gives
- * those of the relation `wanted` in the audiences $1, as JSON text. `visible_sql` gives the positions of the images $1 (a
+ * those that the relation `wanted` names in the audiences $1, as JSON text. `visible_sql` gives the positions of the images $1 (a
  * JSON array) that are in the audiences $2; the authority adds the policies to it. `clashes_sql` gives name and SQLSTATE
  * of a late constraint that a row of $1 (keys) breaks; NULL where there is none.
  *
@@ -32,9 +32,10 @@ export const tableSql = (shape: TableShape, side: Side): string => {
     )
   const key = (row: string) =>
     `jsonb_build_array(${shape.keyColumns.map((c) => `${row}.${identifier(c)}::text`).join(", ")})::text`
-  const keyMatches = shape.keyColumns
-    .map((c, i) => `t.${identifier(c)} = ((x.key::jsonb) ->> ${i})::${keyTypes.get(c)}`)
-    .join(" AND ")
+  const keyMatches = (row: string) =>
+    shape.keyColumns
+      .map((c, i) => `${row}.${identifier(c)} = ((x.key::jsonb) ->> ${i})::${keyTypes.get(c)}`)
+      .join(" AND ")
   const columnList = columns.map((c) => identifier(c.name)).join(", ")
   const values = columns.map((c) => `(x.image ->> ${literal(c.name)})::${c.type}`).join(", ")
   const typedRow = columns
@@ -52,11 +53,11 @@ export const tableSql = (shape: TableShape, side: Side): string => {
   const typedImage = `SELECT typed.*${generated.join("")} FROM (SELECT ${typedRow}) AS typed`
   const firstKey = identifier(shape.keyColumns.find((c) => stored.has(c)) ?? shape.keyColumns[0]!)
   const statements = {
-    get_sql: `SELECT ${image("t")} FROM ${table} AS t, (SELECT $1::text AS key) AS x WHERE ${keyMatches}`,
+    get_sql: `SELECT ${image("t")} FROM ${table} AS t, (SELECT $1::text AS key) AS x WHERE ${keyMatches("t")}`,
     diff_sql: `SELECT array_agg(x.key), array_agg(x.image) FROM unnest($1::text[], $2::jsonb[]) AS x(key, image)
-      LEFT JOIN ${table} AS t ON ${keyMatches}
+      LEFT JOIN ${table} AS t ON ${keyMatches("t")}
       WHERE (CASE WHEN t.${firstKey} IS NOT NULL THEN ${image("t")} END) IS DISTINCT FROM x.image`,
-    delete_sql: `DELETE FROM ${table} AS t USING unnest($1::text[]) AS x(key) WHERE ${keyMatches}`,
+    delete_sql: `DELETE FROM ${table} AS t USING unnest($1::text[]) AS x(key) WHERE ${keyMatches("t")}`,
     insert_sql: `INSERT INTO ${table} (${columnList}) SELECT ${values} FROM unnest($1::jsonb[]) AS x(image) WHERE x.image IS NOT NULL`,
     // The key's columns are taken out first: under row-level security only a comparison that leaks nothing, such as that
     // of two columns, may look rows up in an index before the policies are asked.
@@ -67,14 +68,13 @@ export const tableSql = (shape: TableShape, side: Side): string => {
         .map((c, i) => `t.${identifier(c)} = x.k${i}`)
         .join(" AND ")}
       WHERE (SELECT ${shape.audience} FROM (SELECT t.*) AS ${identifier(shape.name)}) = ANY ($2::text[])`,
-    rows_sql: `WITH x AS MATERIALIZED (SELECT w.position, ${shape.keyColumns
-      .map((c, i) => `((w.key::jsonb) ->> ${i})::${keyTypes.get(c)} AS k${i}`)
-      .join(", ")} FROM wanted AS w WHERE w.tbl = ${name})
-      SELECT x.position, (SELECT row_to_json(image)::text FROM (SELECT ${columns
-        .map((c) => `t.${identifier(c.name)}::text AS ${identifier(c.name)}`)
-        .join(", ")}) AS image) AS image FROM x JOIN ${table} AS t ON ${shape.keyColumns
+    rows_sql: `SELECT ${name} AS tbl, x.place, row_to_json(image)::text AS image FROM (
+        SELECT w.place, ${shape.keyColumns.map((c, i) => `((w.key::jsonb) ->> ${i})::${keyTypes.get(c)} AS k${i}`).join(", ")} FROM wanted AS w OFFSET 0
+      ) AS x JOIN ${table} AS t ON ${shape.keyColumns
         .map((c, i) => `t.${identifier(c)} = x.k${i}`)
-        .join(" AND ")}
+        .join(" AND ")}, LATERAL (SELECT ${columns
+        .map((c) => `t.${identifier(c.name)}::text AS ${identifier(c.name)}`)
+        .join(", ")}) AS image
       WHERE (SELECT ${shape.audience} FROM (SELECT t.*) AS ${identifier(shape.name)}) = ANY ($1::text[])`,
     visible_sql: `SELECT x.position::integer AS position FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY AS x(image, position), LATERAL (${typedImage}) AS ${identifier(shape.name)}
       WHERE (${shape.audience}) = ANY ($2::text[])`,
@@ -84,14 +84,14 @@ export const tableSql = (shape: TableShape, side: Side): string => {
       FROM unnest($1::jsonb[]) WITH ORDINALITY AS x(image, position)`,
     clashes_sql:
       shape.lateConstraints
-        .map((constraint) => clashSql(table, keyMatches, constraint))
+        .map((constraint) => clashSql(table, keyMatches("t"), constraint))
         .join(" UNION ALL ") || null,
     stage_sql: `INSERT INTO ${staged} (${columnList}, "!chunk") SELECT ${values}, $2 FROM jsonb_array_elements($1::jsonb) AS x(image)`,
-    gone_sql: `DELETE FROM ${table} AS t USING synchrotron.staged_gone AS x WHERE x.tbl = ${name} AND ${keyMatches}`,
+    gone_sql: `DELETE FROM ${table} AS t USING synchrotron.staged_gone AS x WHERE x.tbl = ${name} AND ${keyMatches("t")}`,
     drop_sql: `DELETE FROM ${table} AS t USING ${staged} AS s WHERE ${sameKey} AND ${rowOf("t")} *<> ${rowOf("s")}`,
     take_sql: `INSERT INTO ${table} (${columnList}) SELECT DISTINCT ON (${keyList}) ${columnList} FROM ${staged} AS s
       WHERE NOT EXISTS (SELECT FROM ${table} AS t WHERE ${sameKey})
-        AND NOT EXISTS (SELECT FROM synchrotron.staged_gone AS x, LATERAL (SELECT s.*) AS t WHERE x.tbl = ${name} AND x.chunk > s."!chunk" AND ${keyMatches})
+        AND NOT EXISTS (SELECT FROM synchrotron.staged_gone AS x WHERE x.tbl = ${name} AND x.chunk > s."!chunk" AND ${keyMatches("s")})
       ORDER BY ${keyList}, "!chunk" DESC`,
     staged
   }

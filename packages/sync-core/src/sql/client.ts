@@ -88,8 +88,9 @@ BEGIN
 END $$;
 
 -- Makes the rows of the load be what it says, and ends it. What goes or changes is removed before anything is added, as in
--- put_rows. Memory does not grow with the load.
-CREATE OR REPLACE FUNCTION synchrotron.put_load() RETURNS TABLE (tbl text, changed bigint) LANGUAGE plpgsql AS $$
+-- put_rows. Memory does not grow with the load. One sort is enough, and a merge join would sort once more.
+CREATE OR REPLACE FUNCTION synchrotron.put_load() RETURNS TABLE (tbl text, changed bigint)
+LANGUAGE plpgsql SET enable_mergejoin = off SET work_mem = '16MB' AS $$
 DECLARE
   t synchrotron.tables;
   n bigint;

@@ -273,26 +273,40 @@ const readRows = (view: View, changed: ReadonlyArray<ChangedKey>) =>
   Effect.gen(function* () {
     const wanted = onceEach(view, changed)
     const tablesByName = new Map<TableName, { rows: Array<string>; count: number; gone: Array<RowKey> }>()
+    const tableOf = (name: TableName) => {
+      const table = tablesByName.get(name) ?? { rows: [], count: 0, gone: [] }
+      tablesByName.set(name, table)
+      return table
+    }
     let read = 0
     let bytes = 0
     while (read < wanted.length && bytes < view.chunk.bytesMax) {
       const bytesMax = view.chunk.bytesMax - bytes
       // No more than will fit if they are as large as those before.
       const count = read === 0 ? rowsReadFirst : Math.max(rowsReadFirst, Math.ceil((bytesMax * read) / bytes))
-      for (const found of yield* readSome(view, wanted.slice(read, read + count), bytesMax)) {
-        read += found.read
-        bytes += found.bytes
-        const table = tablesByName.get(found.tbl) ?? { rows: [], count: 0, gone: [] }
-        tablesByName.set(found.tbl, table)
-        if (found.rows !== null) table.rows.push(found.rows)
-        table.count += found.count
-        table.gone.push(...(found.gone ?? []))
+      const some = wanted.slice(read, read + count)
+      const found = yield* readSome(view, some, bytesMax)
+      const present = new Set<number>()
+      let end = some.length
+      for (const table of found) {
+        if (table.cut !== null) end = Math.min(end, table.cut)
+        if (table.rows === null) continue
+        bytes += table.bytes
+        tableOf(table.tbl).rows.push(table.rows)
+        tableOf(table.tbl).count += table.places.length
+        for (const place of table.places) present.add(place)
       }
+      for (const [place, { key, known, tbl }] of some.slice(0, end).entries())
+        if (known && !present.has(place)) tableOf(tbl).gone.push(key)
+      read += end
     }
-    const tables = [...tablesByName].flatMap(([table, { count, gone, rows }]) =>
-      count + gone.length === 0 ? [] : [{ table, rows: `[${rows.join(",")}]`, count, gone }]
-    )
-    return { read: read === wanted.length ? changed.length : wanted[read]!.place, tables }
+    const tables = [...tablesByName].map(([table, { count, gone, rows }]) => ({
+      table,
+      rows: `[${rows.join(",")}]`,
+      count,
+      gone
+    }))
+    return { read: read < wanted.length ? wanted[read]!.place : changed.length, tables }
   })
 
 /** A row may have changed in two audiences. It is sent once, where it comes first; `place` is where that is. */
@@ -310,41 +324,41 @@ const onceEach = ({ setup }: View, changed: ReadonlyArray<ChangedKey>) => {
 
 interface Found {
   readonly tbl: TableName
-  /** Rows that were looked at. */
-  readonly read: number
-  /** Images, separated by commas. */
+  /** Images, separated by commas; null when there is none. */
   readonly rows: string | null
-  readonly count: number
+  /** Where they are in what was wanted. */
+  readonly places: ReadonlyArray<number>
   readonly bytes: number
-  readonly gone: ReadonlyArray<RowKey> | null
+  /** Where the first one is that did not fit. */
+  readonly cut: number | null
 }
 
-/** By table what these rows are now, until they exceed `bytesMax`. One statement for all tables. */
+/** By table what of these rows is there, until they exceed `bytesMax`. One statement for all tables. */
 const readSome = (
   { audiences, setup, sql }: View,
   wanted: ReturnType<typeof onceEach>,
   bytesMax: number
 ): Effect.Effect<ReadonlyArray<Found>, SqlError.SqlError> => {
   const names = [...new Set(wanted.map(({ tbl }) => tbl))]
+  const params: Array<unknown> = [audiences, bytesMax]
+  const found = names.map((name) => {
+    const places = wanted.flatMap(({ tbl }, place) => (tbl === name ? [place] : []))
+    const n = params.push(
+      places.map((place) => wanted[place]!.key),
+      places
+    )
+    return `(WITH wanted AS (SELECT * FROM unnest($${n - 1}::text[], $${n}::integer[]) AS w(key, place)) ${setup.tables.get(name)!.rowsSql})`
+  })
   return sql.unsafe<Found>(
-    `WITH wanted AS MATERIALIZED (
-       SELECT w.* FROM unnest($2::text[], $3::text[], $4::boolean[]) WITH ORDINALITY AS w(tbl, key, known, position)
-     ), found AS (${names.map((name) => `(${setup.tables.get(name)!.rowsSql})`).join(" UNION ALL ")}),
-     sized AS (
-       SELECT w.*, f.image, coalesce(octet_length(f.image), 0) AS bytes,
-         coalesce(sum(octet_length(f.image)) OVER (ORDER BY w.position ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
-       FROM wanted AS w LEFT JOIN found AS f ON f.position = w.position
-     )
-     SELECT s.tbl, count(*)::integer AS read, string_agg(s.image, ',' ORDER BY s.position) AS rows, count(s.image)::integer AS count,
-       sum(s.bytes)::integer AS bytes, json_agg(s.key ORDER BY s.position) FILTER (WHERE s.image IS NULL AND s.known) AS gone
-     FROM sized AS s WHERE s.before < $5 GROUP BY s.tbl`,
-    [
-      audiences,
-      wanted.map(({ tbl }) => tbl),
-      wanted.map(({ key }) => key),
-      wanted.map(({ known }) => known),
-      bytesMax
-    ]
+    `SELECT s.tbl, string_agg(s.image, ',') FILTER (WHERE s.before < $2::bigint) AS rows,
+       json_agg(s.place) FILTER (WHERE s.before < $2::bigint) AS places,
+       sum(octet_length(s.image)) FILTER (WHERE s.before < $2::bigint)::integer AS bytes,
+       min(s.place) FILTER (WHERE s.before >= $2::bigint) AS cut
+     FROM (
+       SELECT f.*, coalesce(sum(octet_length(f.image)) OVER (ORDER BY f.place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
+       FROM (${found.join(" UNION ALL ")}) AS f
+     ) AS s GROUP BY s.tbl`,
+    params
   )
 }
 

@@ -22,7 +22,7 @@ export interface TableStatements {
   readonly name: string
   /** $1: keys, $2: audiences; run as the principal. Gives key and image of the rows that the user may see. */
   readonly readSql: string
-  /** As `readSql`, for a pull: $1: audiences, and the rows that the relation `wanted` names. Gives position and image. */
+  /** As `readSql`, for a pull. $1: audiences, and the relation `wanted` has key and place. Gives table, place and image. */
   readonly rowsSql: string
   /** $1: images, $2: audiences; run as the principal. Gives the positions of the images that the user may see. */
   readonly visibleSql: string
