@@ -4,13 +4,13 @@
  * it hears of them, an answer is applied in one transaction (I5), and a request may be repeated (I4).
  */
 import type { SqlError } from "@effect/sql"
-import type { Protocol, RecordId, Replica } from "@synchrotron/sync-core"
+import type { Cursors, Protocol, RecordId, Replica } from "@synchrotron/sync-core"
 import { Cause, Clock, Deferred, Effect, Exit, Fiber, Queue, Random, Runtime, type Scope } from "effect"
 import type { Connectivity } from "./Connectivity.ts"
 import { ClientClosed, SyncPaused } from "./Errors.ts"
 import { fit } from "./fit.ts"
 import * as SessionState from "./SessionState.ts"
-import type { Phase, Status, StatusStore } from "./Status.ts"
+import type { Load, Phase, Status, StatusStore } from "./Status.ts"
 import { kindOf, reachedServer, type SyncFailure, tagOf, toStatusError } from "./SyncFailure.ts"
 import type { Transport } from "./Transport.ts"
 import { Waiters } from "./Waiters.ts"
@@ -83,7 +83,11 @@ export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError
       { asked }: { readonly asked: boolean }
     ) =>
       Effect.gen(function* () {
-        const { load, path, seq } = yield* replica.receive(request, response)
+        const before = status.get().load
+        if (before !== null && response.next === null) publish({ load: { ...before, phase: "applying" } })
+        const received = yield* replica.receive(request, response)
+        const { path, seq } = received
+        const load = fetching(received.load)
         if (asked && path === "chunk") {
           publish({ online: true, error: null, load })
           return true
@@ -159,7 +163,11 @@ export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError
             retryAfterMs: "retryAfterMs" in failure ? failure.retryAfterMs : undefined,
             jitter: yield* Random.next
           },
-          { error: toStatusError(failure), ...(online === null ? {} : { online }) }
+          {
+            error: toStatusError(failure),
+            load: tagOf(failure) === "RowsInvalid" ? null : fetching(status.get().load),
+            ...(online === null ? {} : { online })
+          }
         )
         waiters.failed(failure)
       })
@@ -185,7 +193,7 @@ export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError
     const { load, seq } = yield* replica.cursors
     publish({
       seq,
-      load,
+      load: fetching(load),
       firstSyncDone: seq > 0,
       online: state.deviceOnline,
       clockOffsetMs: yield* replica.clockOffsetMs
@@ -228,6 +236,9 @@ export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError
       resume: dispatch({ _tag: "Resume" })
     }
   })
+
+const fetching = (load: Cursors.Progress | null): Load | null =>
+  load === null ? null : { rowsDone: load.rowsDone, rowsTotal: load.rowsTotal, phase: "fetching" }
 
 const phaseOf = ({ deviceOnline, failure, paused, running }: SessionState.State): Phase => {
   if (running) return "syncing"

@@ -15,6 +15,7 @@ import {
   type Impure,
   type MigrationChanged,
   RecordNotFound,
+  RowsInvalid,
   type TablesUnsupported
 } from "./Errors.ts"
 import * as Execution from "./Execution.ts"
@@ -114,7 +115,7 @@ export interface Replica {
   readonly receive: (
     request: SyncRequest,
     response: SyncResponse
-  ) => Effect.Effect<Received, SqlError.SqlError>
+  ) => Effect.Effect<Received, SqlError.SqlError | RowsInvalid>
   /** Stamps all pending records again, in order, after the server refused them for a wrong clock. */
   readonly restamp: (serverTimeMs: number) => Effect.Effect<void, SqlError.SqlError | Hlc.HlcRangeError>
   /**
@@ -554,7 +555,14 @@ export const make = (
         if (tables.size > 0 || outcomes.length > 0)
           yield* publish({ tables, records: outcomes.length > 0, outcomes })
         return received
-      }).pipe(forgetUsed, Effect.uninterruptible)
+      }).pipe(
+        // What is kept of a load would be refused again.
+        Effect.catchIf(isOfRows, (error) =>
+          Effect.zipRight(Cursors.forgetLoad(sql), new RowsInvalid({ reason: describe(error.cause) }))
+        ),
+        forgetUsed,
+        Effect.uninterruptible
+      )
 
     const restamp = (serverTimeMs: number) =>
       Effect.gen(function* () {
@@ -678,6 +686,10 @@ interface Changed {
 
 /** A transaction that nobody sees anything of. */
 const unseen = { rows: 0, replayed: 0, tables: new Set<string>(), outcomes: [] } as const
+
+/** Data exceptions, broken constraints, and a table that there is not: only the rows of an answer bring these here. */
+const isOfRows = (error: SqlError.SqlError): boolean =>
+  /^(?:22|23|42P01)/.test(Execution.sqlState(error) ?? "")
 
 const describe = (defect: unknown): string => (defect instanceof Error ? defect.message : String(defect))
 

@@ -474,7 +474,10 @@ describe.each(kinds)("a replica on %s", (kind) => {
             tables: [rowsOf("accounts", { a: { id: "a", n: "41" } })]
           })
           const bad = { ...good, tables: [...good.tables, rowsOf("nowhere", { x: { id: "x" } })] }
-          expect(yield* Effect.flip(replica.receive(request, bad))).toMatchObject({ _tag: "SqlError" })
+          expect(yield* Effect.flip(replica.receive(request, bad))).toMatchObject({
+            _tag: "RowsInvalid",
+            reason: expect.stringContaining("nowhere")
+          })
           expect(yield* accounts).toEqual(["(a,1)"])
           expect(yield* replica.pendingCount).toBe(1)
           yield* replica.receive(request, good)
@@ -915,6 +918,49 @@ describe.each(kinds)("a replica on %s", (kind) => {
             return last === undefined || last === "-" ? [] : [`("${said.join(",")}",${last})`]
           })
           expect(yield* accounts).toEqual(expected.sort())
+        })
+      ))
+
+    it("I4, I5: rows that do not fit are refused with their reason, and the load begins again", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh({
+            app: bank({ migrations: [migration, { id: "002", sql: "CREATE UNIQUE INDEX ON accounts (n)" }] })
+          })
+          yield* replica.execute(add({ id: "mine", n: 5 }))
+          const next: Position = {
+            audience: "all" as Audience,
+            seq: 1 as Seq,
+            table: "public.accounts" as TableName,
+            key: "b" as RowKey,
+            began: 1 as Seq
+          }
+          const good = rowsOf("accounts", { a: { id: "a", n: "1" } })
+          const refused = (tables: SyncResponse["tables"], more: boolean) =>
+            Effect.gen(function* () {
+              const request = yield* replica.request
+              const response = answer(request, { tables, next: more ? next : null })
+              const error = yield* Effect.flip(
+                replica.receive({ ...request, after: request.after ?? (node as never) }, response)
+              )
+              expect(yield* accounts).toEqual(["(mine,5)"])
+              expect(yield* replica.pendingCount).toBe(1)
+              expect((yield* replica.cursors).load).toBeNull()
+              expect((yield* replica.request).position).toBeUndefined()
+              return error
+            })
+          for (const rows of ["[", "{}", '[{"id": "b", "n": "many"}]', '[{"id": "b"}], "x": [']) {
+            const error = yield* refused([good, { ...good, rows }], true)
+            expect(error, rows).toMatchObject({ _tag: "RowsInvalid" })
+          }
+          // What only shows when all rows are there.
+          const first = yield* replica.request
+          yield* replica.receive(first, answer(first, { tables: [good], next }))
+          const clash = yield* refused([rowsOf("accounts", { b: { id: "b", n: "1" } })], false)
+          expect(clash).toMatchObject({
+            _tag: "RowsInvalid",
+            reason: expect.stringContaining("accounts_n_idx")
+          })
         })
       ))
 
