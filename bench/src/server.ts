@@ -25,7 +25,9 @@ export const makeSender = (authority: AuthorityService) => {
     hlc: Hlc.make({ ms, counter: counter++ % 60_000 }, clientId),
     digest: null
   })
-  const send = (records: ReadonlyArray<PendingRecord>, cursors: Protocol.SyncRequest["cursors"] = {}) =>
+  // Rows are not read again with each answer, as by a client that keeps them.
+  let held: Protocol.SyncRequest["cursors"] = {}
+  const send = (records: ReadonlyArray<PendingRecord>, cursors = held) =>
     Effect.tap(
       authority.sync(principal, {
         protocol: Protocol.protocolVersion,
@@ -39,6 +41,9 @@ export const makeSender = (authority: AuthorityService) => {
       }),
       (response) =>
         Effect.sync(() => {
+          held = Object.fromEntries(
+            response.audiences.map((audience) => [audience, response.seq])
+          ) as typeof held
           const refused = response.verdicts.filter((v) => v.outcome === "rejected" || v.outcome === "voided")
           check(
             refused.length === 0 && response.verdicts.length === records.length,

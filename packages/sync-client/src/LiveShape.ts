@@ -15,7 +15,6 @@
 import { FetchError, type Message, type Row, ShapeStream } from "@electric-sql/client"
 import { Live, Seq } from "@synchrotron/sync-core"
 import { Clock, Deferred, Effect, type ParseResult, Queue, Random, Runtime, Schema } from "effect"
-import { decodeResponse } from "./decode.ts"
 import * as Limits from "./Limits.ts"
 import type { Listener, LivePath } from "./LivePath.ts"
 import { backoffMs, settings } from "./SessionState.ts"
@@ -142,7 +141,7 @@ export const readMessage = (
     return {
       seq: yield* decodeSeq(Number(seq)),
       from: yield* decodeSeq(Number(from)),
-      answer: typeof answer === "string" ? yield* decodeResponse(answer) : null
+      answer: typeof answer === "string" ? yield* TransportHttp.decodeResponse(answer) : null
     }
   })
 

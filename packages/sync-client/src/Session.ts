@@ -4,14 +4,26 @@
  * it hears of them, an answer is applied in one transaction (I5), and a request may be repeated (I4).
  */
 import type { SqlError } from "@effect/sql"
-import type { Live, Protocol, RecordId, Replica } from "@synchrotron/sync-core"
-import { Cause, Clock, Deferred, Effect, Exit, FiberHandle, Queue, Random, Runtime, type Scope } from "effect"
+import type { Cursors, Live, Protocol, RecordId, Replica } from "@synchrotron/sync-core"
+import {
+  Cause,
+  Clock,
+  Deferred,
+  Effect,
+  Exit,
+  Fiber,
+  FiberHandle,
+  Queue,
+  Random,
+  Runtime,
+  type Scope
+} from "effect"
 import type { Connectivity } from "./Connectivity.ts"
 import { ClientClosed, SyncPaused } from "./Errors.ts"
 import { fit } from "./fit.ts"
 import type { LivePath } from "./LivePath.ts"
 import * as SessionState from "./SessionState.ts"
-import type { Phase, Status, StatusStore } from "./Status.ts"
+import type { Load, Phase, Status, StatusStore } from "./Status.ts"
 import { kindOf, reachedServer, type SyncFailure, tagOf, toStatusError } from "./SyncFailure.ts"
 import type { Transport } from "./Transport.ts"
 import { Waiters } from "./Waiters.ts"
@@ -79,12 +91,27 @@ export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError
         wake.unsafeOffer(undefined)
       })
 
-    const receive = (request: Protocol.SyncRequest, response: Protocol.SyncResponse) =>
+    /** Whether the answer was a chunk that was kept, and the next one is on its way. */
+    const receive = (
+      request: Protocol.SyncRequest,
+      response: Protocol.SyncResponse,
+      { asked }: { readonly asked: boolean }
+    ) =>
       Effect.gen(function* () {
-        const { load, path, seq } = yield* replica.receive(request, response)
+        const before = status.get().load
+        if (before !== null && response.next === null) publish({ load: { ...before, phase: "applying" } })
+        const received = yield* replica.receive(request, response)
+        const { path, seq } = received
+        const load = fetching(received.load)
+        if (asked && path === "chunk") {
+          publish({ online: true, error: null, load })
+          return true
+        }
         // The next chunk is asked for at once. What was sent is judged, and the verdicts come when all rows are here.
-        if (load !== null || path === "restarted")
-          return yield* dispatch({ _tag: "Done", more: true }, { online: true, error: null, load })
+        if (load !== null || path === "restarted") {
+          yield* dispatch({ _tag: "Done", more: true }, { online: true, error: null, load })
+          return false
+        }
         // Stale: another answer came between, and this one changed nothing.
         const judged = path === "stale" ? [] : response.verdicts
         if (path !== "stale") yield* onReceived(response)
@@ -102,6 +129,7 @@ export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError
           }
         )
         waiters.applied({ judged: judged.length, pending: pending.size })
+        return false
       })
 
     /** Not while an answer is on its way, which may bring the same. */
@@ -145,10 +173,24 @@ export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError
         )
     }
 
+    const ask = (request: Protocol.SyncRequest) =>
+      Effect.raceFirst(transport.sync(request), Deferred.await(abandoned))
+
+    /** One request and its answer, or those of a load: the next chunk is on its way while one is kept. */
     const exchange = Effect.gen(function* () {
-      const request = fit(yield* replica.request)
-      const response = yield* Effect.raceFirst(transport.sync(request), Deferred.await(abandoned))
-      yield* Effect.uninterruptible(receive(request, response))
+      let request = fit(yield* replica.request)
+      let response = yield* ask(request)
+      while (true) {
+        const next = yield* replica.following(request, response)
+        const asked = next === null ? null : yield* Effect.fork(ask(next))
+        const kept = yield* Effect.uninterruptible(
+          receive(request, response, { asked: asked !== null })
+        ).pipe(Effect.onError(() => (asked === null ? Effect.void : Fiber.interrupt(asked))))
+        if (asked === null) return
+        if (!kept) return yield* Effect.asVoid(Fiber.interrupt(asked))
+        request = next!
+        response = yield* Fiber.join(asked)
+      }
     }).pipe(Effect.withSpan("Session.exchange"))
 
     /** Who was away for too long begins with all rows; without cursors none can be too old. */
@@ -177,7 +219,11 @@ export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError
             retryAfterMs: "retryAfterMs" in failure ? failure.retryAfterMs : undefined,
             jitter: yield* Random.next
           },
-          { error: toStatusError(failure), ...(online === null ? {} : { online }) }
+          {
+            error: toStatusError(failure),
+            load: tagOf(failure) === "RowsInvalid" ? null : fetching(status.get().load),
+            ...(online === null ? {} : { online })
+          }
         )
         waiters.failed(failure)
       })
@@ -203,7 +249,7 @@ export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError
     const { load, seq } = yield* replica.cursors
     publish({
       seq,
-      load,
+      load: fetching(load),
       firstSyncDone: seq > 0,
       online: state.deviceOnline,
       clockOffsetMs: yield* replica.clockOffsetMs
@@ -248,6 +294,9 @@ export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError
       resume: Effect.zipRight(dispatch({ _tag: "Resume" }), enliven)
     }
   })
+
+const fetching = (load: Cursors.Progress | null): Load | null =>
+  load === null ? null : { rowsDone: load.rowsDone, rowsTotal: load.rowsTotal, phase: "fetching" }
 
 const phaseOf = ({ deviceOnline, failure, paused, running }: SessionState.State): Phase => {
   if (running) return "syncing"

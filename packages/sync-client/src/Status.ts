@@ -19,6 +19,14 @@ export interface StatusError {
   readonly retryable: boolean
 }
 
+/**
+ * How far a load is: rows that come in chunks, in a first sync or after a long time. While it is `fetching`, the database
+ * is as it was and can be used; `applying` is one transaction, and what is executed meanwhile waits for it.
+ */
+export interface Load extends Cursors.Progress {
+  readonly phase: "fetching" | "applying"
+}
+
 export interface Status {
   readonly phase: Phase
   /** False when the device says that it is offline, or when the last attempt did not reach the server. */
@@ -41,11 +49,8 @@ export interface Status {
   readonly seq: number
   /** Whether this database has ever been filled by the server. Until then an empty table may just be unloaded. */
   readonly firstSyncDone: boolean
-  /**
-   * How far a load is: rows that come in chunks, in a first sync or after a long time. They show when all of them are
-   * here; until then the database is as it was. Null when no load is on its way.
-   */
-  readonly load: Cursors.Progress | null
+  /** Null when no load is on its way. */
+  readonly load: Load | null
 }
 
 export const initial: Status = {
@@ -78,7 +83,9 @@ const same = (a: Status, b: Status): boolean =>
     key === "error"
       ? sameError(a.error, b.error)
       : key === "load"
-        ? a.load?.rowsDone === b.load?.rowsDone && a.load?.rowsTotal === b.load?.rowsTotal
+        ? a.load?.rowsDone === b.load?.rowsDone &&
+          a.load?.rowsTotal === b.load?.rowsTotal &&
+          a.load?.phase === b.load?.phase
         : a[key] === b[key]
   )
 

@@ -1,13 +1,22 @@
 /** Why a sync could not be done, and what that means for the session. */
 import type { SqlError } from "@effect/sql"
-import type { Hlc } from "@synchrotron/sync-core"
+import type { Hlc, RowsInvalid } from "@synchrotron/sync-core"
 import type { ClientClosed, SyncPaused } from "./Errors.ts"
 import type { FailureKind } from "./SessionState.ts"
 import type { StatusError } from "./Status.ts"
 import type { TransportError } from "./Transport.ts"
 
-/** `SqlError` and `HlcRangeError` come from the local database and clock; see `TransportError` for the others. */
-export type SyncFailure = TransportError | SyncPaused | ClientClosed | SqlError.SqlError | Hlc.HlcRangeError
+/**
+ * `SqlError` and `HlcRangeError` come from the local database and clock, `RowsInvalid` from rows that do not fit into it;
+ * see `TransportError` for the others.
+ */
+export type SyncFailure =
+  | TransportError
+  | SyncPaused
+  | ClientClosed
+  | SqlError.SqlError
+  | RowsInvalid
+  | Hlc.HlcRangeError
 
 /** A defect counts as retryable: the session goes on, and the status shows it. */
 export const kindOf = (failure: unknown): FailureKind => {

@@ -30,6 +30,7 @@ export class FakeReplica {
 
   readonly service = {
     request: this.request,
+    following: () => Effect.succeed(null),
     receive: (_request: Protocol.SyncRequest, response: Protocol.SyncResponse) =>
       Effect.sync(() => {
         this.received++

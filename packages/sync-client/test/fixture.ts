@@ -62,7 +62,7 @@ export class FakeAuthority {
   refuse: (record: Protocol.PendingRecord) => boolean = () => false
   /** Answers instead of the authority while it is set. */
   intercept: ((request: Request) => Response | Promise<Response> | undefined) | undefined
-  readonly rows = new Map<string, { table: string; key: string; image: Image | null; seq: number }>()
+  readonly rows = new Map<string, { table: string; image: Image; seq: number }>()
   private seq = 0
   private readonly seen = new Map<string, Protocol.Verdict>()
 
@@ -97,10 +97,10 @@ export class FakeAuthority {
       audiences: ["all"],
       verdicts,
       notices: [],
-      tables: ["public.todos", "public.tags"].map((table) => ({
-        table,
-        rows: changed.filter((row) => row.table === table).map(({ key, image }) => [key, image])
-      })),
+      tables: ["public.todos", "public.tags"].map((table) => {
+        const images = changed.flatMap((row) => (row.table === table ? [row.image] : []))
+        return { table, rows: JSON.stringify(images), count: images.length, gone: [] }
+      }),
       next: null,
       later: [],
       clock: { ms: 0, counter: 0 }
@@ -122,7 +122,7 @@ export class FakeAuthority {
   }
 
   private put(table: string, id: string, image: Image): void {
-    this.rows.set(`${table} ${id}`, { table, key: JSON.stringify([id]), image, seq: ++this.seq })
+    this.rows.set(`${table} ${id}`, { table, image, seq: ++this.seq })
   }
 }
 

@@ -67,7 +67,7 @@ const response = {
   audiences: ["all"],
   verdicts: [],
   notices: [],
-  tables: [{ table: "public.todos", rows: [['["1"]', { id: "1", title: null }]] }],
+  tables: [{ table: "public.todos", rows: '[{"id": "1", "title": null}]', count: 1, gone: [] }],
   next: null,
   later: [],
   clock: { ms: 1, counter: 0 }

@@ -6,8 +6,8 @@
 import type { SqlClient, SqlError } from "@effect/sql"
 import { Effect } from "effect"
 import type { Seq } from "./Ids.ts"
-import type { Position, SyncRequest, SyncResponse } from "./Protocol.ts"
-import { keepChunkSql, moveLoadSql, positionSql, putLoadSql } from "./sql/client.ts"
+import { countRows, type Position, type SyncRequest, type SyncResponse } from "./Protocol.ts"
+import { moveLoadSql, positionSql, putLoadSql, stageSql } from "./sql/client.ts"
 import { literal } from "./sql/text.ts"
 
 /** How far a load is; `rowsTotal` is the authority's estimate when it began. */
@@ -71,6 +71,25 @@ const sameCursors = (a: SyncRequest["cursors"], b: SyncRequest["cursors"]): bool
 const samePosition = (a: Position | null | undefined, b: Position | undefined): boolean =>
   a?.audience === b?.audience && a?.seq === b?.seq && a?.table === b?.table && a?.key === b?.key
 
+/** `cursors` of the request that follows on a chunk, as they will be when the chunk is kept (see `moveLoadSql`). */
+export const following = (
+  sent: SyncRequest,
+  { audiences, seq }: SyncResponse,
+  next: Position
+): SyncRequest["cursors"] => ({
+  ...sent.cursors,
+  ...Object.fromEntries(
+    audiences.flatMap((audience) => (isBefore(audience, next.audience) ? [[audience, seq]] : []))
+  )
+})
+
+/** Compares the bytes of UTF-8, as the collation "C" does: the order of code points. */
+const isBefore = (a: string, b: string): boolean => {
+  let i = 0
+  while (i < a.length && a[i] === b[i]) i++
+  return (a.codePointAt(i) ?? -1) < (b.codePointAt(i) ?? -1)
+}
+
 /**
  * Whether the load has rows of an audience that the user no longer holds. Nobody will say that they are gone, so it has
  * to begin again.
@@ -84,30 +103,33 @@ export const isSpoilt = ({ loaded }: Cursors, { audiences }: SyncResponse): bool
 export const forgetLoad = (sql: SqlClient.SqlClient): Effect.Effect<void, SqlError.SqlError> =>
   Effect.asVoid(sql.unsafe("SELECT synchrotron.forget_load()"))
 
+/** The rows of an answer as the client's SQL takes them. */
+export const rowsText = ({ tables }: Pick<SyncResponse, "tables">): string =>
+  `[${tables.map(({ gone, rows, table }) => `{"tbl":${JSON.stringify(table)},"rows":${rows},"gone":${JSON.stringify(gone)}}`).join(",")}]`
+
+const stage = (sql: SqlClient.SqlClient, response: SyncResponse): Effect.Effect<void, SqlError.SqlError> =>
+  response.tables.length === 0 ? Effect.void : Effect.asVoid(sql.unsafe(stageSql, [rowsText(response)]))
+
 /** Keeps a chunk, to be applied with the others. */
 export const keepChunk = (
   sql: SqlClient.SqlClient,
-  response: SyncResponse,
-  rows: ReadonlyArray<unknown>
+  response: SyncResponse
 ): Effect.Effect<Progress, SqlError.SqlError> =>
   Effect.gen(function* () {
-    if (rows.length > 0) yield* sql.unsafe(keepChunkSql, [JSON.stringify(rows)])
+    yield* stage(sql, response)
     const [load] = yield* sql.unsafe<{ rows_done: number; rows_total: number }>(moveLoadSql, [
       response.next === null ? null : JSON.stringify(response.next),
       JSON.stringify(response.audiences),
       response.seq,
-      rows.length,
+      countRows(response.tables),
       response.rowsTotal ?? null
     ])
     return { rowsDone: load!.rows_done, rowsTotal: load!.rows_total }
   })
 
 /** Applies the rows of the load, with those of the answer that ends it, and gives the tables in which rows changed. */
-export const putLoad = (sql: SqlClient.SqlClient, rows: ReadonlyArray<unknown>) =>
-  Effect.gen(function* () {
-    if (rows.length > 0) yield* sql.unsafe(keepChunkSql, [JSON.stringify(rows)])
-    return yield* sql.unsafe<{ tbl: string; changed: number }>(putLoadSql)
-  })
+export const putLoad = (sql: SqlClient.SqlClient, response: SyncResponse) =>
+  Effect.zipRight(stage(sql, response), sql.unsafe<{ tbl: string; changed: number }>(putLoadSql))
 
 /** Moves all cursors to the commit of an answer that was applied as a whole. */
 export const advance = (

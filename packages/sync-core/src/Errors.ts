@@ -10,6 +10,7 @@
  * | `MigrationChanged`  | restore the migration as it was, and add a new one                                |
  * | `DatabaseOfOther`   | open another database: this one belongs to another user or application            |
  * | `RecordNotFound`    | the record was retried or dismissed already                                       |
+ * | `RowsInvalid`       | none here: it is tried again; update server or application if it stays so         |
  * | `Impure`            | make the action deterministic: the message shows what differed                    |
  */
 import { Schema } from "effect"
@@ -79,6 +80,15 @@ export class RecordNotFound extends Schema.TaggedError<RecordNotFound>()("Record
 }) {
   override get message() {
     return `No rejected record has the id ${this.id}; it may have been retried or dismissed.`
+  }
+}
+
+/** Rows that came do not fit the local tables, by type or constraint. Nothing was changed, and pending records are kept. */
+export class RowsInvalid extends Schema.TaggedError<RowsInvalid>()("RowsInvalid", {
+  reason: Schema.String
+}) {
+  override get message() {
+    return `Rows from the server do not fit the tables of this database: ${this.reason}. Nothing was changed, pending records are kept, and the rows are asked for again. If it stays so, the server has other tables than this application: update the older of the two.`
   }
 }
 

@@ -21,7 +21,7 @@
  * | `audiences`   | those the user holds now; rows of any other audience must go                             |
  * | `verdicts`    | one for each record sent, in the order sent                                              |
  * | `notices`     | this client's earlier records that were voided since `seq` of the request                |
- * | `tables`      | net row changes since the cursors: key and image, or null for a row that is gone         |
+ * | `tables`      | net row changes since the cursors: images of rows, and keys of those that are gone       |
  * | `next`        | where this chunk ended; null when all rows have come. Until then, `verdicts`, `notices`  |
  * |               | and `later` are empty, and only audiences before `next.audience` have reached `seq`      |
  * | `rowsTotal`   | how many rows all chunks will bring, more or less; in the first chunk only               |
@@ -186,11 +186,23 @@ export const LaterRecord = Schema.Struct({
 })
 export type LaterRecord = typeof LaterRecord.Type
 
+/**
+ * What an answer says about one table. `rows` is the JSON text of an array of {@link Image}s as the authority's Postgres
+ * has made it. Only the client's Postgres reads it, and checks it with that; nobody parses it on the way.
+ */
 export const TableRows = Schema.Struct({
   table: TableName,
-  rows: Schema.Array(Schema.Tuple(RowKey, Schema.NullOr(Image)))
+  rows: Schema.String,
+  /** How many images are in `rows`. */
+  count: Schema.NonNegativeInt,
+  /** Rows that the client may have, and that its user does not see any more. */
+  gone: Schema.Array(RowKey)
 })
 export type TableRows = typeof TableRows.Type
+
+/** How many rows an answer says something about. */
+export const countRows = (tables: ReadonlyArray<TableRows>): number =>
+  tables.reduce((sum, { count, gone }) => sum + count + gone.length, 0)
 
 export const SyncResponse = Schema.Struct({
   protocol: Schema.Literal(protocolVersion),

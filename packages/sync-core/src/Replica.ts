@@ -15,6 +15,7 @@ import {
   type Impure,
   type MigrationChanged,
   RecordNotFound,
+  RowsInvalid,
   type TablesUnsupported
 } from "./Errors.ts"
 import * as Execution from "./Execution.ts"
@@ -25,6 +26,7 @@ import * as Live from "./Live.ts"
 import type { Outcome } from "./Outcome.ts"
 import type { Principal } from "./Principal.ts"
 import {
+  countRows,
   isStorable,
   jsonBytes,
   type LaterRecord,
@@ -38,7 +40,7 @@ import {
 import { checkPurity } from "./Purity.ts"
 import * as Reconcile from "./Reconcile.ts"
 import type { SyncApp } from "./SyncApp.ts"
-import { clientSql, keepLaterSql, purgeSql, refuseSql, settleSql } from "./sql/client.ts"
+import { clientSql, keepLaterSql, purgeSql, putRowsSql, refuseSql, settleSql } from "./sql/client.ts"
 import { literal } from "./sql/text.ts"
 
 /** A record that ran locally. */
@@ -109,13 +111,21 @@ export interface Replica {
   ) => Effect.Effect<Executed<ReadonlyArray<unknown>>, ExecuteError<unknown>>
   /** What to send now: the oldest pending records, at most `limits.recordsMax`, and the cursors. */
   readonly request: Effect.Effect<SyncRequest, SqlError.SqlError>
+  /**
+   * What to send for the chunk after this one, before this one is received: so the server reads while the client keeps.
+   * Null when this was the last one, and when there are records to be judged first.
+   */
+  readonly following: (
+    request: SyncRequest,
+    response: SyncResponse
+  ) => Effect.Effect<SyncRequest | null, SqlError.SqlError>
   /** Applies the response to a request. */
   readonly receive: (
     request: SyncRequest,
     response: SyncResponse
-  ) => Effect.Effect<Received, SqlError.SqlError>
+  ) => Effect.Effect<Received, SqlError.SqlError | RowsInvalid>
   /** Applies a message of the live path, unless it is known already or leaves something open (see `Live`). */
-  readonly follow: (message: Live.Message) => Effect.Effect<Followed, SqlError.SqlError>
+  readonly follow: (message: Live.Message) => Effect.Effect<Followed, SqlError.SqlError | RowsInvalid>
   /** Stamps all pending records again, in order, after the server refused them for a wrong clock. */
   readonly restamp: (serverTimeMs: number) => Effect.Effect<void, SqlError.SqlError | Hlc.HlcRangeError>
   /**
@@ -172,8 +182,8 @@ export const make = (
     const principal: Principal = { userId: options.userId, claims: options.claims ?? {} }
     const changes = yield* Effect.acquireRelease(PubSub.unbounded<Change>(), PubSub.shutdown)
 
-    const settle = (rows: ReadonlyArray<unknown>, later: ReadonlyArray<unknown>) =>
-      sql.unsafe<{ tbl: string; changed: number }>(settleSql, [JSON.stringify(rows), JSON.stringify(later)])
+    const settle = (rows: string, later: ReadonlyArray<unknown>) =>
+      sql.unsafe<Changed>(settleSql, [rows, JSON.stringify(later)])
 
     const forgetCursors = sql.unsafe("DELETE FROM synchrotron.cursors;SELECT synchrotron.forget_load()")
 
@@ -186,7 +196,7 @@ export const make = (
           side: "client",
           sideSql: clientSql,
           // Images name the columns of their time, so the overlay is taken off before columns change.
-          beforeMigrations: Effect.zipRight(settle([], []), sql.unsafe(forgetOverlay))
+          beforeMigrations: Effect.zipRight(settle(noRows, []), sql.unsafe(forgetOverlay))
         })
         yield* sql.unsafe(
           `INSERT INTO synchrotron.replica (client_id, app, user_id) VALUES ('${yield* uuids.next}', ${literal(app.name)}, ${literal(options.userId)}) ON CONFLICT DO NOTHING`
@@ -208,6 +218,9 @@ export const make = (
         if (installed.migrated) {
           // Rows may have got columns that only the server knows how to fill, so all of them are fetched again.
           yield* forgetCursors
+        } else if (installed.changed) {
+          // The tables that keep a load's rows are made anew.
+          yield* Cursors.forgetLoad(sql)
         }
         return { ...installed, self: self! }
       })
@@ -408,6 +421,22 @@ export const make = (
         } satisfies SyncRequest
       })
     )
+    const following = (sent: SyncRequest, response: SyncResponse) =>
+      Effect.gen(function* () {
+        const { next } = response
+        if (next === null) return null
+        const pending = yield* pendingRows
+        const judged = new Set([...sentInLoad, ...sent.records.map(({ id }) => id)])
+        if (pending.some(({ id }) => !judged.has(id))) return null
+        return {
+          ...sent,
+          clientTimeMs: yield* Clock.currentTimeMillis,
+          cursors: Cursors.following(sent, response, next),
+          position: next,
+          records: [],
+          after: pending.length === 0 ? sent.after : null
+        } satisfies SyncRequest
+      })
     /** Within a transaction; `sent` is null for a response that nobody asked for. */
     const apply = (cursors: Cursors.Cursors, sent: SyncRequest | null, response: SyncResponse) =>
       Effect.gen(function* () {
@@ -416,14 +445,12 @@ export const make = (
           yield* Cursors.forgetLoad(sql)
           return { ...unseen, path: "restarted", seq: response.seq, load: null } as const
         }
-        const rows = response.tables.flatMap(({ table, rows }) =>
-          rows.map(([key, image]) => ({ tbl: table, key, image }))
-        )
+        const rows = countRows(response.tables)
         // Without `after` the request has kept records back, so its answer does not say what they cross.
         if (response.next !== null || (sent !== null && sent.after === null)) {
-          const load = yield* Cursors.keepChunk(sql, response, rows)
+          const load = yield* Cursors.keepChunk(sql, response)
           for (const { id } of sent?.records ?? []) sentInLoad.add(id)
-          return { ...unseen, path: "chunk", rows: rows.length, seq: response.seq, load } as const
+          return { ...unseen, path: "chunk", rows, seq: response.seq, load } as const
         }
         const pending = yield* pendingRows
         const pendingIds = new Set(pending.map((record) => record.id))
@@ -433,7 +460,8 @@ export const make = (
         const kept = held.filter((audience) => audiences.has(audience))
         // Without cursors all rows come again, as after a migration: what is here and does not come is gone.
         const purges = kept.length < held.length || (held.length === 0 && cursors.seq > 0)
-        const resets = purges || load !== null
+        const loads = load !== null || rows > putRowsMax
+        const resets = purges || loads
         const [crossing] = yield* sql.unsafe<{ crossing: boolean }>(
           "SELECT EXISTS (SELECT FROM synchrotron.later_patches) AS crossing"
         )
@@ -448,7 +476,7 @@ export const make = (
           { fast: options.fastPaths ?? true }
         )
         const tables = new Set<string>()
-        const note = (changed: ReadonlyArray<{ tbl: string; changed: number }>) => {
+        const note = (changed: ReadonlyArray<Changed>) => {
           for (const c of changed) if (c.changed > 0) tables.add(c.tbl)
         }
         const refused = [
@@ -461,11 +489,7 @@ export const make = (
         let replayed = 0
         if (refused.length > 0) yield* sql.unsafe(refuseSql, [JSON.stringify(refused)])
         if (plan.path === "disjoint") {
-          const changed = yield* sql.unsafe<{ tbl: string; changed: number }>(
-            "SELECT x.tbl, synchrotron.put_rows(x.tbl, array_agg(x.key), array_agg(x.image)) AS changed FROM jsonb_to_recordset($1::jsonb) AS x(tbl text, key text, image jsonb) GROUP BY x.tbl",
-            [JSON.stringify(rows)]
-          )
-          note(changed)
+          note(yield* sql.unsafe<Changed>(putRowsSql, [Cursors.rowsText(response)]))
         } else if (plan.path !== "nothing") {
           const later =
             plan.path === "rows"
@@ -481,13 +505,13 @@ export const make = (
           if (resets) {
             // The rows that go are those of the confirmed state, so that state has to stand first. They go before
             // others come, which may have a value of theirs that only one row can have.
-            note(yield* settle([], []))
+            note(yield* settle(noRows, []))
             yield* sql.unsafe(forgetOverlay)
-            if (purges) note(yield* sql.unsafe<{ tbl: string; changed: number }>(purgeSql, [kept]))
+            if (purges) note(yield* sql.unsafe<Changed>(purgeSql, [kept]))
             // Its rows are of several moments, so none may stand without the last ones.
-            if (load !== null) note(yield* Cursors.putLoad(sql, rows))
+            if (loads) note(yield* Cursors.putLoad(sql, response))
           }
-          note(yield* settle(load === null ? rows : [], later))
+          note(yield* settle(loads ? noRows : Cursors.rowsText(response), later))
           yield* sql.unsafe(forgetOverlay)
           if (later.length > 0) yield* sql.unsafe(keepLaterSql, [JSON.stringify(later)])
           if (plan.path === "rows") used = new Set()
@@ -530,7 +554,7 @@ export const make = (
             outcome: { _tag: "voided", error: n.error } as const
           }))
         ] as Change["outcomes"]
-        const count = rows.length + (load?.rowsDone ?? 0)
+        const count = rows + (load?.rowsDone ?? 0)
         return { path: plan.path, rows: count, replayed, seq: response.seq, load: null, tables, outcomes }
       })
     const inTransaction = <A>(
@@ -541,8 +565,18 @@ export const make = (
         if (tables.size > 0 || outcomes.length > 0)
           yield* publish({ tables, records: outcomes.length > 0, outcomes })
         return done
-      }).pipe(forgetUsed, Effect.uninterruptible)
-    const receive = (sent: SyncRequest, response: SyncResponse): Effect.Effect<Received, SqlError.SqlError> =>
+      }).pipe(
+        // What is kept of a load would be refused again.
+        Effect.catchIf(isOfRows, (error) =>
+          Effect.zipRight(Cursors.forgetLoad(sql), new RowsInvalid({ reason: describe(error.cause) }))
+        ),
+        forgetUsed,
+        Effect.uninterruptible
+      )
+    const receive = (
+      sent: SyncRequest,
+      response: SyncResponse
+    ): Effect.Effect<Received, SqlError.SqlError | RowsInvalid> =>
       inTransaction(
         Effect.gen(function* () {
           const cursors = yield* Cursors.read(sql)
@@ -551,7 +585,7 @@ export const make = (
           return yield* apply(cursors, sent, response)
         })
       )
-    const follow = (message: Live.Message): Effect.Effect<Followed, SqlError.SqlError> =>
+    const follow = (message: Live.Message): Effect.Effect<Followed, SqlError.SqlError | RowsInvalid> =>
       inTransaction(
         Effect.gen(function* () {
           const cursors = yield* Cursors.read(sql)
@@ -582,7 +616,7 @@ export const make = (
               [JSON.stringify(stamped.map(({ id, hlc }) => ({ id, hlc })))]
             )
             yield* sql.unsafe("UPDATE synchrotron.replica SET clock_offset_ms = $1", [offsetMs])
-            yield* settle([], [])
+            yield* settle(noRows, [])
             yield* sql.unsafe("DELETE FROM synchrotron.later_patches")
             yield* replay(stamped.map(executable))
           })
@@ -620,6 +654,7 @@ export const make = (
             >
         ),
       request,
+      following,
       receive,
       follow,
       restamp,
@@ -673,8 +708,24 @@ export const make = (
 // The tables are the confirmed state then.
 const forgetOverlay = "DELETE FROM synchrotron.patches;DELETE FROM synchrotron.later_patches"
 
+/** For `settle` and the like: nothing came. */
+const noRows = "[]"
+
+/** More rows than this take the way of a load, which costs a third for each, and a few statements for each table. */
+const putRowsMax = 1000
+
+/** How many rows a statement has changed in a table. */
+interface Changed {
+  readonly tbl: string
+  readonly changed: number
+}
+
 /** A transaction that nobody sees anything of. */
 const unseen = { rows: 0, replayed: 0, tables: new Set<string>(), outcomes: [] } as const
+
+/** Data exceptions, broken constraints, and a table that there is not: only the rows of an answer bring these here. */
+const isOfRows = (error: SqlError.SqlError): boolean =>
+  /^(?:22|23|42P01)/.test(Execution.sqlState(error) ?? "")
 
 const describe = (defect: unknown): string => (defect instanceof Error ? defect.message : String(defect))
 

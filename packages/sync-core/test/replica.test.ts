@@ -112,7 +112,14 @@ const answer = (request: SyncRequest, change: Partial<SyncResponse> = {}): SyncR
 })
 const rowsOf = (table: string, rows: Record<string, Record<string, string> | null>) => ({
   table: `public.${table}` as TableName,
-  rows: Object.entries(rows).map(([id, image]) => [JSON.stringify([id]) as RowKey, image] as const)
+  ...inText(Object.values(rows).filter((image) => image !== null)),
+  gone: Object.entries(rows).flatMap(([id, image]) =>
+    image === null ? [JSON.stringify([id]) as RowKey] : []
+  )
+})
+const inText = (images: ReadonlyArray<Record<string, string>>) => ({
+  rows: JSON.stringify(images),
+  count: images.length
 })
 const applied = (request: SyncRequest): ReadonlyArray<Verdict> =>
   request.records.map(({ id, hlc }) => ({ id, outcome: "applied", hlc }))
@@ -497,7 +504,10 @@ describe.each(kinds)("a replica on %s", (kind) => {
             tables: [rowsOf("accounts", { a: { id: "a", n: "41" } })]
           })
           const bad = { ...good, tables: [...good.tables, rowsOf("nowhere", { x: { id: "x" } })] }
-          expect(yield* Effect.flip(replica.receive(request, bad))).toMatchObject({ _tag: "SqlError" })
+          expect(yield* Effect.flip(replica.receive(request, bad))).toMatchObject({
+            _tag: "RowsInvalid",
+            reason: expect.stringContaining("nowhere")
+          })
           expect(yield* accounts).toEqual(["(a,1)"])
           expect(yield* replica.pendingCount).toBe(1)
           yield* replica.receive(request, good)
@@ -887,6 +897,120 @@ describe.each(kinds)("a replica on %s", (kind) => {
             })
           )
           expect(yield* accounts).toEqual(["(a,2)", "(c,1)"])
+        })
+      ))
+
+    it("I1: of a row that comes in several chunks of a load the last one holds, whatever was there before", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh()
+          const image = (id: string, n: number) => ({ id, n: String(n) })
+          // Each row's name says what is there, and what each of three chunks says: a number, or that it is gone.
+          const says = ["", "-", "1", "2"]
+          const cases = ["", "1"].flatMap((before) =>
+            says.flatMap((a) => says.flatMap((b) => says.map((c) => [before, a, b, c] as const)))
+          )
+          const rowsAt = (chunk: number) =>
+            rowsOf(
+              "accounts",
+              Object.fromEntries(
+                cases.flatMap((said) =>
+                  said[chunk] === ""
+                    ? []
+                    : [
+                        [
+                          said.join(","),
+                          said[chunk] === "-" ? null : image(said.join(","), Number(said[chunk]))
+                        ]
+                      ]
+                )
+              )
+            )
+          const begin = yield* replica.request
+          yield* replica.receive(begin, answer(begin, { tables: [rowsAt(0)] }))
+          for (const chunk of [1, 2, 3]) {
+            const request = yield* replica.request
+            const next: Position = {
+              audience: "all" as Audience,
+              seq: chunk as Seq,
+              table: "public.accounts" as TableName,
+              key: String(chunk) as RowKey,
+              began: 1 as Seq
+            }
+            const { path } = yield* replica.receive(
+              request,
+              answer(request, { seq: 5 as Seq, tables: [rowsAt(chunk)], next: chunk < 3 ? next : null })
+            )
+            expect(path).toBe(chunk < 3 ? "chunk" : "rows")
+          }
+          const expected = cases.flatMap((said) => {
+            const last = said.findLast((n) => n !== "")
+            return last === undefined || last === "-" ? [] : [`("${said.join(",")}",${last})`]
+          })
+          expect(yield* accounts).toEqual(expected.sort())
+        })
+      ))
+
+    it("I4, I5: rows that do not fit are refused with their reason, and the load begins again", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh({
+            app: bank({ migrations: [migration, { id: "002", sql: "CREATE UNIQUE INDEX ON accounts (n)" }] })
+          })
+          yield* replica.execute(add({ id: "mine", n: 5 }))
+          const next: Position = {
+            audience: "all" as Audience,
+            seq: 1 as Seq,
+            table: "public.accounts" as TableName,
+            key: "b" as RowKey,
+            began: 1 as Seq
+          }
+          const good = rowsOf("accounts", { a: { id: "a", n: "1" } })
+          const refused = (tables: SyncResponse["tables"], more: boolean) =>
+            Effect.gen(function* () {
+              const request = yield* replica.request
+              const response = answer(request, { tables, next: more ? next : null })
+              const error = yield* Effect.flip(
+                replica.receive({ ...request, after: request.after ?? (node as never) }, response)
+              )
+              expect(yield* accounts).toEqual(["(mine,5)"])
+              expect(yield* replica.pendingCount).toBe(1)
+              expect((yield* replica.cursors).load).toBeNull()
+              expect((yield* replica.request).position).toBeUndefined()
+              return error
+            })
+          for (const rows of ["[", "{}", '[{"id": "b", "n": "many"}]', '[{"id": "b"}], "x": [']) {
+            const error = yield* refused([good, { ...good, rows }], true)
+            expect(error, rows).toMatchObject({ _tag: "RowsInvalid" })
+          }
+          // What only shows when all rows are there.
+          const first = yield* replica.request
+          yield* replica.receive(first, answer(first, { tables: [good], next }))
+          const clash = yield* refused([rowsOf("accounts", { b: { id: "b", n: "1" } })], false)
+          expect(clash).toMatchObject({
+            _tag: "RowsInvalid",
+            reason: expect.stringContaining("accounts_n_idx")
+          })
+        })
+      ))
+
+    it("more rows than are put at once take the way of a load, beside what is pending", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh()
+          yield* replica.execute(add({ id: "r7", n: 1 }))
+          const request = yield* replica.request
+          const rows = Object.fromEntries(
+            Array.from({ length: 1500 }, (_, i) => [`r${i}`, { id: `r${i}`, n: String(i) }])
+          )
+          const received = yield* replica.receive(
+            { ...request, records: [] },
+            answer(request, { tables: [rowsOf("accounts", rows)] })
+          )
+          expect(received).toMatchObject({ path: "pending", rows: 1500, replayed: 1 })
+          expect((yield* accounts)!.length).toBe(1500)
+          expect(yield* accounts).toContain("(r7,8)")
+          expect(yield* accounts).toContain("(r8,8)")
         })
       ))
 

@@ -349,16 +349,22 @@ const counters = "public.counters" as Protocol.Patch["table"]
 const keyOf = (...parts: ReadonlyArray<string>) =>
   `[${parts.map((part) => JSON.stringify(part)).join(", ")}]` as Protocol.Patch["key"]
 
-const withRow = (response: Response, key: Protocol.Patch["key"], image: Protocol.Image | null): Response => ({
-  ...response,
-  tables: [
-    ...response.tables.filter(({ table }) => table !== counters),
-    {
-      table: counters,
-      rows: [...(response.tables.find(({ table }) => table === counters)?.rows ?? []), [key, image] as const]
-    }
+/** With one more counter, or one more that is gone. */
+const withRow = (response: Response, key: Protocol.Patch["key"], image: Protocol.Image | null): Response => {
+  const sent = response.tables.find(({ table }) => table === counters)
+  const images = [
+    ...(JSON.parse(sent?.rows ?? "[]") as ReadonlyArray<Protocol.Image>),
+    ...(image === null ? [] : [image])
   ]
-})
+  const gone = [...(sent?.gone ?? []), ...(image === null ? [key] : [])]
+  return {
+    ...response,
+    tables: [
+      ...response.tables.filter(({ table }) => table !== counters),
+      { table: counters, rows: JSON.stringify(images), count: images.length, gone }
+    ]
+  }
+}
 
 describe("I1: convergence reports", () => {
   it("a row that differs at the end", async () => {

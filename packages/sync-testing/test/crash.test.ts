@@ -196,6 +196,74 @@ describe.concurrent("kill -9", () => {
     240_000
   )
 
+  it(
+    "I4, I5: of the client between statements of a load shows nothing of it, and goes on where it was",
+    () =>
+      inScope(async (scope) => {
+        const chunkRowsMax = 3
+        const rows = 40
+        const context = await Layer.build(
+          SyncServer.layer({
+            app: kitchenApp,
+            database: { _tag: "embedded", dataDir: "memory://" },
+            jwtSecret: secret,
+            port: 0,
+            chunkRowsMax
+          })
+        ).pipe(Scope.extend(scope), Effect.runPromise)
+        const { address } = Context.get(context, HttpServer.HttpServer)
+        const URL = `http://127.0.0.1:${address._tag === "TcpAddress" ? address.port : 0}`
+        const author = await openClient("u1", scope)
+        for (let i = 0; i < rows; i++)
+          await Effect.runPromise(author.replica.execute(inc({ id: `r${i}`, n: i })))
+        const token = await tokenOf("u1")
+        while ((await Effect.runPromise(author.replica.pendingCount)) > 0)
+          await Effect.runPromise(syncOver(author.replica, URL, token))
+        const run = async (name: string, env: Record<string, string>) => {
+          const said: Array<ReadonlyArray<string>> = []
+          const { ended } = start(
+            "client",
+            {
+              URL,
+              DIR: join(scratch, name),
+              USER_ID: "u2",
+              TOKEN: await tokenOf("u2"),
+              INCREMENTS: "0",
+              ...env
+            },
+            (line) => said.push(line.split(" "))
+          )
+          const end = await ended
+          const first = (word: string) =>
+            said
+              .find(([said]) => said === word)
+              ?.slice(1)
+              .map(Number)
+          return { end, first }
+        }
+        // As often as it takes, each process a few statements further than the one before.
+        const whole = await run("whole", {})
+        expect(whole.end).toBe("0")
+        const points = sample(whole.first("statements")![0]! / 3, pointsMax)
+        const done: Array<number> = []
+        let loaded = false
+        for (const point of points) {
+          const { end, first } = await run("load", point)
+          expect(["SIGKILL", "0"]).toContain(end)
+          const [shown, rowsDone] = first("shows")!
+          expect(loaded ? [rows] : [0, rows], describePoints(points)).toContain(shown)
+          loaded ||= shown === rows
+          if (!loaded) done.push(rowsDone!)
+        }
+        expect(done.filter((n) => n > 0).length, describePoints(points)).toBeGreaterThan(0)
+        expect(done, describePoints(points)).toEqual([...done].sort((a, b) => a - b))
+        expect((await run("load", {})).end).toBe("0")
+        const [shown, left] = (await run("load", {})).first("shows")!
+        expect([shown, left]).toEqual([rows, 0])
+      }),
+    240_000
+  )
+
   it.each(["embedded", "postgres"] as const)(
     "I4, I5: of the server between statements of a sync loses and doubles nothing, %s",
     (kind) =>

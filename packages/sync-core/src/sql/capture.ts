@@ -1,8 +1,13 @@
 /**
  * SQL that is generated for one synced table: its capture triggers and the statements of `synchrotron.tables`.
- * `read_sql` gives present rows of $1 (keys) in the audiences $2; the authority runs it as the principal. `visible_sql`
- * gives the positions of the images $1 (a JSON array) that are in the audiences $2; the authority adds the policies to it.
- * `clashes_sql` gives name and SQLSTATE of a late constraint that a row of $1 (keys) breaks; NULL where there is none.
+ * `read_sql` gives present rows of $1 (keys) in the audiences $2; the authority runs it as the principal. `rows_sql` gives
+ * those that the relation `wanted` names in the audiences $1, as JSON text. `visible_sql` gives the positions of the images $1 (a
+ * JSON array) that are in the audiences $2; the authority adds the policies to it. `clashes_sql` gives name and SQLSTATE
+ * of a late constraint that a row of $1 (keys) breaks; NULL where there is none.
+ *
+ * A client has a table `staged` beside each synced one: the rows of a load with typed columns, and the chunk in which each
+ * came. `stage_sql` puts the images $1 (a JSON array) of the chunk $2 there. `gone_sql` removes from the table what the
+ * load says is gone, `drop_sql` what it has otherwise, and `take_sql` adds the last of what it has and the table has not.
  */
 import { sha256 } from "@noble/hashes/sha2.js"
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js"
@@ -27,14 +32,20 @@ export const tableSql = (shape: TableShape, side: Side): string => {
     )
   const key = (row: string) =>
     `jsonb_build_array(${shape.keyColumns.map((c) => `${row}.${identifier(c)}::text`).join(", ")})::text`
-  const keyMatches = shape.keyColumns
-    .map((c, i) => `t.${identifier(c)} = ((x.key::jsonb) ->> ${i})::${keyTypes.get(c)}`)
-    .join(" AND ")
+  const keyMatches = (row: string) =>
+    shape.keyColumns
+      .map((c, i) => `${row}.${identifier(c)} = ((x.key::jsonb) ->> ${i})::${keyTypes.get(c)}`)
+      .join(" AND ")
   const columnList = columns.map((c) => identifier(c.name)).join(", ")
   const values = columns.map((c) => `(x.image ->> ${literal(c.name)})::${c.type}`).join(", ")
   const typedRow = columns
     .map((c) => `(x.image ->> ${literal(c.name)})::${c.type} AS ${identifier(c.name)}`)
     .join(", ")
+  const keyList = shape.keyColumns.map(identifier).join(", ")
+  const sameKey = shape.keyColumns.map((c) => `t.${identifier(c)} = s.${identifier(c)}`).join(" AND ")
+  const rowOf = (row: string) =>
+    `ROW(${columns.map((c) => `${row}.${identifier(c.name)}`).join(", ")})::record`
+  const staged = `synchrotron.${identifier(functionName("staged", shape))}`
   // Images leave generated columns out, and audiences and policies may use them.
   const generated = shape.columns
     .filter((c) => c.generated)
@@ -42,11 +53,11 @@ export const tableSql = (shape: TableShape, side: Side): string => {
   const typedImage = `SELECT typed.*${generated.join("")} FROM (SELECT ${typedRow}) AS typed`
   const firstKey = identifier(shape.keyColumns.find((c) => stored.has(c)) ?? shape.keyColumns[0]!)
   const statements = {
-    get_sql: `SELECT ${image("t")} FROM ${table} AS t, (SELECT $1::text AS key) AS x WHERE ${keyMatches}`,
+    get_sql: `SELECT ${image("t")} FROM ${table} AS t, (SELECT $1::text AS key) AS x WHERE ${keyMatches("t")}`,
     diff_sql: `SELECT array_agg(x.key), array_agg(x.image) FROM unnest($1::text[], $2::jsonb[]) AS x(key, image)
-      LEFT JOIN ${table} AS t ON ${keyMatches}
+      LEFT JOIN ${table} AS t ON ${keyMatches("t")}
       WHERE (CASE WHEN t.${firstKey} IS NOT NULL THEN ${image("t")} END) IS DISTINCT FROM x.image`,
-    delete_sql: `DELETE FROM ${table} AS t USING unnest($1::text[]) AS x(key) WHERE ${keyMatches}`,
+    delete_sql: `DELETE FROM ${table} AS t USING unnest($1::text[]) AS x(key) WHERE ${keyMatches("t")}`,
     insert_sql: `INSERT INTO ${table} (${columnList}) SELECT ${values} FROM unnest($1::jsonb[]) AS x(image) WHERE x.image IS NOT NULL`,
     // The key's columns are taken out first: under row-level security only a comparison that leaks nothing, such as that
     // of two columns, may look rows up in an index before the policies are asked.
@@ -57,6 +68,14 @@ export const tableSql = (shape: TableShape, side: Side): string => {
         .map((c, i) => `t.${identifier(c)} = x.k${i}`)
         .join(" AND ")}
       WHERE (SELECT ${shape.audience} FROM (SELECT t.*) AS ${identifier(shape.name)}) = ANY ($2::text[])`,
+    rows_sql: `SELECT ${name} AS tbl, x.place, row_to_json(image)::text AS image FROM (
+        SELECT w.place, ${shape.keyColumns.map((c, i) => `((w.key::jsonb) ->> ${i})::${keyTypes.get(c)} AS k${i}`).join(", ")} FROM wanted AS w OFFSET 0
+      ) AS x JOIN ${table} AS t ON ${shape.keyColumns
+        .map((c, i) => `t.${identifier(c)} = x.k${i}`)
+        .join(" AND ")}, LATERAL (SELECT ${columns
+        .map((c) => `t.${identifier(c.name)}::text AS ${identifier(c.name)}`)
+        .join(", ")}) AS image
+      WHERE (SELECT ${shape.audience} FROM (SELECT t.*) AS ${identifier(shape.name)}) = ANY ($1::text[])`,
     visible_sql: `SELECT x.position::integer AS position FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY AS x(image, position), LATERAL (${typedImage}) AS ${identifier(shape.name)}
       WHERE (${shape.audience}) = ANY ($2::text[])`,
     all_sql: `SELECT array_agg(${key("t")}), array_agg(${image("t")}) FROM ${table} AS t`,
@@ -65,8 +84,16 @@ export const tableSql = (shape: TableShape, side: Side): string => {
       FROM unnest($1::jsonb[]) WITH ORDINALITY AS x(image, position)`,
     clashes_sql:
       shape.lateConstraints
-        .map((constraint) => clashSql(table, keyMatches, constraint))
-        .join(" UNION ALL ") || null
+        .map((constraint) => clashSql(table, keyMatches("t"), constraint))
+        .join(" UNION ALL ") || null,
+    stage_sql: `INSERT INTO ${staged} (${columnList}, "!chunk") SELECT ${values}, $2 FROM jsonb_array_elements($1::jsonb) AS x(image)`,
+    gone_sql: `DELETE FROM ${table} AS t USING synchrotron.staged_gone AS x WHERE x.tbl = ${name} AND ${keyMatches("t")}`,
+    drop_sql: `DELETE FROM ${table} AS t USING ${staged} AS s WHERE ${sameKey} AND ${rowOf("t")} *<> ${rowOf("s")}`,
+    take_sql: `INSERT INTO ${table} (${columnList}) SELECT DISTINCT ON (${keyList}) ${columnList} FROM ${staged} AS s
+      WHERE NOT EXISTS (SELECT FROM ${table} AS t WHERE ${sameKey})
+        AND NOT EXISTS (SELECT FROM synchrotron.staged_gone AS x WHERE x.tbl = ${name} AND x.chunk > s."!chunk" AND ${keyMatches("s")})
+      ORDER BY ${keyList}, "!chunk" DESC`,
+    staged
   }
   const capture = `synchrotron.${identifier(functionName("capture", shape))}`
   const truncate = `synchrotron.${identifier(functionName("truncate", shape))}`
@@ -74,16 +101,22 @@ export const tableSql = (shape: TableShape, side: Side): string => {
   const insert = "INSERT INTO synchrotron.patches (record_id, tbl, key, before, after)"
   const place = shape.interleaves ? inPlace : anyPlace
   return `
-INSERT INTO synchrotron.tables (name, relations, ${Object.keys(statements).join(", ")})
-VALUES (${name}, ${literal(table)}::regclass::oid || ARRAY(SELECT indexrelid FROM pg_index WHERE indrelid = ${literal(table)}::regclass), ${Object.values(
+INSERT INTO synchrotron.tables (name, key_columns, relations, ${Object.keys(statements).join(", ")})
+VALUES (${name}, ARRAY[${shape.keyColumns.map(literal).join(", ")}], ${literal(table)}::regclass::oid || ARRAY(SELECT indexrelid FROM pg_index WHERE indrelid = ${literal(table)}::regclass), ${Object.values(
     statements
   )
     .map((statement) => (statement === null ? "NULL" : literal(statement)))
     .join(", ")})
-ON CONFLICT (name) DO UPDATE SET relations = excluded.relations, ${Object.keys(statements)
+ON CONFLICT (name) DO UPDATE SET key_columns = excluded.key_columns, relations = excluded.relations, ${Object.keys(
+    statements
+  )
     .map((c) => `${c} = excluded.${c}`)
     .join(", ")};
-
+${
+  side === "client"
+    ? `DROP TABLE IF EXISTS ${staged};CREATE TABLE ${staged} AS SELECT ${columnList}, 0::bigint AS "!chunk" FROM ${table} WITH NO DATA;`
+    : ""
+}
 CREATE OR REPLACE FUNCTION ${capture}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER${settings(side)} AS $capture$
 ${place.declare}BEGIN
   ${place.begin}IF TG_OP = 'INSERT' THEN

@@ -1,8 +1,5 @@
 /** What only a client's database has: its identity, its records, and the confirmed records that its pending ones cross. */
 
-/** Rows of a load that are put at once. */
-const loadBatchRows = 5000
-
 export const clientSql = `
 -- seq: the commit of the last response applied. clock: the latest that the authority has named.
 CREATE TABLE IF NOT EXISTS synchrotron.replica (
@@ -47,6 +44,7 @@ CREATE TABLE IF NOT EXISTS synchrotron.later_patches (
 CREATE TABLE IF NOT EXISTS synchrotron.load (
   singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
   position json,
+  chunks bigint NOT NULL,
   rows_done bigint NOT NULL,
   rows_total bigint NOT NULL
 );
@@ -55,53 +53,76 @@ CREATE TABLE IF NOT EXISTS synchrotron.load_cursors (
   audience text COLLATE "C" PRIMARY KEY,
   seq bigint NOT NULL
 );
-CREATE TABLE IF NOT EXISTS synchrotron.incoming (
+-- Rows that the load says are gone, and in which chunk it did. Those that it has are in the tables that
+-- synchrotron.tables names as staged. A row that changes meanwhile comes again; what the last chunk says holds.
+CREATE TABLE IF NOT EXISTS synchrotron.staged_gone (
   tbl text COLLATE "C" NOT NULL,
   key text COLLATE "C" NOT NULL,
-  image jsonb,
-  PRIMARY KEY (tbl, key)
+  chunk bigint NOT NULL
 );
 
--- Makes the rows of the load be what it says, and ends it. Goes through them in batches, so that memory does not grow with
--- the load; what is removed goes before others are added, as in put_rows.
-CREATE OR REPLACE FUNCTION synchrotron.put_load() RETURNS TABLE (tbl text, changed integer) LANGUAGE plpgsql AS $$
+-- The rows of an answer, given as the protocol has them: for each table its name, images and keys of rows that are gone.
+CREATE OR REPLACE FUNCTION synchrotron.rows_of(tables jsonb) RETURNS TABLE (tbl text, key text, image jsonb) LANGUAGE sql STABLE AS $$
+  SELECT x.tbl, (SELECT jsonb_agg(r.image ->> c.name ORDER BY c.place)::text FROM unnest(t.key_columns) WITH ORDINALITY AS c(name, place)), r.image
+  FROM jsonb_to_recordset(tables) AS x(tbl text, rows jsonb)
+  CROSS JOIN jsonb_array_elements(x.rows) AS r(image)
+  LEFT JOIN synchrotron.tables AS t ON t.name = x.tbl
+  UNION ALL
+  SELECT x.tbl, g.key, NULL FROM jsonb_to_recordset(tables) AS x(tbl text, gone jsonb), jsonb_array_elements_text(x.gone) AS g(key)
+$$;
+
+-- Keeps the rows of a chunk, given as for rows_of. Costs O(rows), and finds rows that do not fit the table's columns. The
+-- staged tables have no index: a sort at the end costs less than one for each row.
+CREATE OR REPLACE FUNCTION synchrotron.stage(tables jsonb) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  x record;
+  t synchrotron.tables;
+  this_chunk bigint := coalesce((SELECT load.chunks FROM synchrotron.load), 0);
+BEGIN
+  FOR x IN SELECT r.* FROM jsonb_to_recordset(tables) AS r(tbl text, rows jsonb, gone jsonb) LOOP
+    SELECT * INTO t FROM synchrotron.tables AS known WHERE known.name = x.tbl;
+    IF NOT FOUND THEN RAISE EXCEPTION 'synchrotron: % is not a synced table', x.tbl USING ERRCODE = '42P01'; END IF;
+    EXECUTE t.stage_sql USING x.rows, this_chunk;
+    INSERT INTO synchrotron.staged_gone (tbl, key, chunk) SELECT x.tbl, g.key, this_chunk FROM jsonb_array_elements_text(x.gone) AS g(key);
+  END LOOP;
+END $$;
+
+-- Makes the rows of the load be what it says, and ends it. What goes or changes is removed before anything is added, as in
+-- put_rows. Memory does not grow with the load. One sort is enough, and a merge join would sort once more.
+CREATE OR REPLACE FUNCTION synchrotron.put_load() RETURNS TABLE (tbl text, changed bigint)
+LANGUAGE plpgsql SET enable_mergejoin = off SET work_mem = '16MB' AS $$
 DECLARE
   t synchrotron.tables;
-  adding boolean;
-  last text;
-  keys text[];
-  images jsonb[];
-  changed_keys text[];
-  changed_images jsonb[];
+  n bigint;
 BEGIN
   PERFORM set_config('session_replication_role', 'replica', true);
-  FOREACH adding IN ARRAY ARRAY[false, true] LOOP
-    FOR t IN SELECT * FROM synchrotron.tables LOOP
-      last := '';
-      changed := 0;
-      LOOP
-        SELECT array_agg(x.key ORDER BY x.key), array_agg(x.image ORDER BY x.key), max(x.key) INTO keys, images, last
-        FROM (SELECT i.key, i.image FROM synchrotron.incoming AS i WHERE i.tbl = t.name AND i.key > last ORDER BY i.key LIMIT ${loadBatchRows}) AS x;
-        EXIT WHEN keys IS NULL;
-        EXECUTE t.diff_sql INTO changed_keys, changed_images USING keys, images;
-        CONTINUE WHEN changed_keys IS NULL;
-        IF adding THEN EXECUTE t.insert_sql USING changed_images;
-        ELSE EXECUTE t.delete_sql USING changed_keys;
-        END IF;
-        changed := changed + cardinality(changed_keys);
-      END LOOP;
-      CONTINUE WHEN adding OR changed = 0;
-      tbl := t.name;
-      RETURN NEXT;
-    END LOOP;
+  FOR t IN SELECT * FROM synchrotron.tables LOOP
+    tbl := t.name;
+    EXECUTE t.gone_sql;
+    GET DIAGNOSTICS changed = ROW_COUNT;
+    EXECUTE t.drop_sql;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    changed := changed + n;
+    EXECUTE t.take_sql;
+    GET DIAGNOSTICS n = ROW_COUNT;
+    changed := changed + n;
+    RETURN NEXT;
   END LOOP;
   PERFORM set_config('session_replication_role', 'origin', true);
   PERFORM synchrotron.forget_load();
 END $$;
 
-CREATE OR REPLACE FUNCTION synchrotron.forget_load() RETURNS void LANGUAGE sql AS $$
-  TRUNCATE synchrotron.load, synchrotron.load_cursors, synchrotron.incoming
-$$;
+CREATE OR REPLACE FUNCTION synchrotron.forget_load() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  staged text;
+  filled boolean;
+BEGIN
+  TRUNCATE synchrotron.load, synchrotron.load_cursors, synchrotron.staged_gone;
+  FOR staged IN SELECT t.staged FROM synchrotron.tables AS t LOOP
+    EXECUTE 'SELECT EXISTS (SELECT FROM ' || staged || ')' INTO filled;
+    IF filled THEN EXECUTE 'TRUNCATE ' || staged; END IF;
+  END LOOP;
+END $$;
 
 -- Scans of each synced table and its indexes in this transaction: what was read shows here.
 CREATE OR REPLACE FUNCTION synchrotron.scans() RETURNS TABLE (name text, scans bigint) LANGUAGE sql VOLATILE AS $$
@@ -146,8 +167,8 @@ END $$;
 `
 
 /**
- * Puts every row where a sync wants it before records are replayed. $1: incoming rows, $2: patches of the new later
- * records, in order. For each key the strongest source wins: before the new later records (the new common ancestor),
+ * Puts every row where a sync wants it before records are replayed. $1: incoming rows as rows_of takes them, $2: patches
+ * of the new later records, in order. For each key the strongest source wins: before the new later records (the new common ancestor),
  * else the incoming row, else after the old later records (the confirmed state), else before the journal (the old
  * common ancestor). Returns tables with the number of rows that changed. Costs O(keys that the four sources name).
  */
@@ -158,7 +179,7 @@ FROM (
   FROM (
     SELECT 1 AS strength, x.position AS place, x.tbl, x.key, x.before AS image
     FROM ROWS FROM (jsonb_to_recordset($2::jsonb) AS (tbl text, key text, before jsonb)) WITH ORDINALITY AS x(tbl, key, before, position)
-    UNION ALL SELECT 2, 0, x.tbl, x.key, x.image FROM jsonb_to_recordset($1::jsonb) AS x(tbl text, key text, image jsonb)
+    UNION ALL SELECT 2, 0, x.tbl, x.key, x.image FROM synchrotron.rows_of($1::jsonb) AS x
     UNION ALL SELECT 3, -l.n, l.tbl, l.key, l.after FROM synchrotron.later_patches AS l
     UNION ALL SELECT 4, p.n, p.tbl, p.key, p.before FROM synchrotron.patches AS p
   ) AS s
@@ -187,11 +208,13 @@ WHERE r.id = x.id AND r.status = 'pending'`
 /** Applies the rows of a load. Returns tables with the number of rows that changed. */
 export const putLoadSql = "SELECT put.tbl, put.changed FROM synchrotron.put_load() AS put"
 
-/** Keeps the rows of a chunk. $1: key and image of each. */
-export const keepChunkSql = `
-INSERT INTO synchrotron.incoming (tbl, key, image)
-SELECT x.tbl, x.key, x.image FROM jsonb_to_recordset($1::jsonb) AS x(tbl text, key text, image jsonb)
-ON CONFLICT (tbl, key) DO UPDATE SET image = excluded.image`
+/** Puts rows that nothing else names. $1: as rows_of takes them. Returns tables with the number of rows that changed. */
+export const putRowsSql = `
+SELECT x.tbl, synchrotron.put_rows(x.tbl, array_agg(x.key), array_agg(x.image)) AS changed
+FROM synchrotron.rows_of($1::jsonb) AS x GROUP BY x.tbl`
+
+/** Keeps the rows of a chunk. $1: as rows_of takes them. */
+export const stageSql = "SELECT synchrotron.stage($1::jsonb)"
 
 /**
  * Moves a load on. $1: its position or null, $2: the audiences that the answer names, as a JSON array, $3: the answer's seq,
@@ -204,8 +227,8 @@ WITH passed AS (
   WHERE $1::json IS NULL OR a.audience COLLATE "C" < ($1::json ->> 'audience')
   ON CONFLICT (audience) DO UPDATE SET seq = excluded.seq
 )
-INSERT INTO synchrotron.load (position, rows_done, rows_total) VALUES ($1::json, $4::bigint, coalesce($5::bigint, $4::bigint))
-ON CONFLICT (singleton) DO UPDATE SET position = excluded.position, rows_done = load.rows_done + $4::bigint,
+INSERT INTO synchrotron.load (position, chunks, rows_done, rows_total) VALUES ($1::json, 1, $4::bigint, coalesce($5::bigint, $4::bigint))
+ON CONFLICT (singleton) DO UPDATE SET position = excluded.position, chunks = load.chunks + 1, rows_done = load.rows_done + $4::bigint,
   rows_total = greatest(load.rows_total, load.rows_done + $4::bigint)
 RETURNING rows_done, rows_total`
 

@@ -18,8 +18,8 @@ CREATE TABLE IF NOT EXISTS synchrotron.installed (
   hash text NOT NULL
 );
 
--- The synced tables, each with its generated statements ($1: keys as text[], $2: images as jsonb[]), and its own and
--- its indexes' oids.
+-- The synced tables, each with its generated statements ($1: keys as text[], $2: images as jsonb[], unless capture.ts says
+-- otherwise), and its own and its indexes' oids.
 CREATE TABLE IF NOT EXISTS synchrotron.tables (
   name text COLLATE "C" PRIMARY KEY,
   get_sql text NOT NULL,
@@ -34,8 +34,10 @@ CREATE TABLE IF NOT EXISTS synchrotron.tables (
   clashes_sql text,
   relations oid[] NOT NULL
 );
--- A database of an earlier version lacks it.
-ALTER TABLE synchrotron.tables ADD COLUMN IF NOT EXISTS clashes_sql text;
+-- A database of an earlier version lacks these.
+ALTER TABLE synchrotron.tables ADD COLUMN IF NOT EXISTS clashes_sql text, ADD COLUMN IF NOT EXISTS rows_sql text,
+  ADD COLUMN IF NOT EXISTS key_columns text[], ADD COLUMN IF NOT EXISTS staged text, ADD COLUMN IF NOT EXISTS stage_sql text,
+  ADD COLUMN IF NOT EXISTS gone_sql text, ADD COLUMN IF NOT EXISTS drop_sql text, ADD COLUMN IF NOT EXISTS take_sql text;
 
 -- What records did, in the order in which they did it: n grows along the order of execution.
 CREATE TABLE IF NOT EXISTS synchrotron.patches (

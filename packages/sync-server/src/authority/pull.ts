@@ -224,14 +224,30 @@ const cursorsOf = (view: View, seq: Seq) => {
   })
 }
 
-/** Changed rows in order, one more than fits into a chunk. */
+/** Changed rows in order, one more than fits into a chunk. One row with a column each: a driver reads rows slowly. */
 const changes = ({ chunk, sql }: View, cursors: ReturnType<typeof cursorsOf>) =>
   cursors.length === 0
     ? Effect.succeed([])
-    : sql.unsafe<ChangedKey>(
-        "SELECT audience, seq, tbl, key, known FROM synchrotron.changes($1::jsonb, $2)",
-        [JSON.stringify(cursors), chunk.rowsMax + 1]
+    : Effect.map(
+        sql.unsafe<{ [Column in keyof ChangedKey]: ReadonlyArray<ChangedKey[Column]> | null }>(
+          `SELECT ${changedColumns.map((column) => `json_agg(${column}) AS ${column}`).join(", ")} FROM synchrotron.changes($1::jsonb, $2)`,
+          [JSON.stringify(cursors), chunk.rowsMax + 1]
+        ),
+        ([columns]) =>
+          (columns!.key ?? []).map(
+            (key, i): ChangedKey => ({
+              audience: columns!.audience![i]!,
+              seq: columns!.seq![i]!,
+              tbl: columns!.tbl![i]!,
+              key,
+              known: columns!.known![i]!
+            })
+          )
       )
+
+const changedColumns = ["audience", "seq", "tbl", "key", "known"] as const satisfies ReadonlyArray<
+  keyof ChangedKey
+>
 
 /** How many there are in all; asked for with the first chunk. */
 const countRows = ({ request, sql }: View, cursors: ReturnType<typeof cursorsOf>) =>
@@ -246,66 +262,104 @@ const countRows = ({ request, sql }: View, cursors: ReturnType<typeof cursorsOf>
         ([row]) => Number(row!.count)
       )
 
-/** Rows that are read at once, so that a chunk of large rows is noticed before all of them are there. */
-const rowsReadMax = 1000
+/** Rows that are read before it is known how large they are. */
+const rowsReadFirst = 100
 
 /**
- * The images of these rows that the principal may see now; null for the others that the client may have. Stops when they
- * are large enough together; `read` is how many were looked at.
+ * The images of these rows that the principal may see now, as JSON text, and the keys of the others that the client may
+ * have. Stops when they are large enough together; `read` is how many of `changed` were looked at.
  */
 const readRows = (view: View, changed: ReadonlyArray<ChangedKey>) =>
   Effect.gen(function* () {
-    const rowsByTable = new Map<TableName, Map<RowKey, Protocol.Image | null>>()
-    let bytes = 0
+    const wanted = onceEach(view, changed)
+    const tablesByName = new Map<TableName, { rows: Array<string>; count: number; gone: Array<RowKey> }>()
+    const tableOf = (name: TableName) => {
+      const table = tablesByName.get(name) ?? { rows: [], count: 0, gone: [] }
+      tablesByName.set(name, table)
+      return table
+    }
     let read = 0
-    while (read < changed.length && bytes < view.chunk.bytesMax) {
-      const some = changed.slice(read, read + rowsReadMax)
-      const imagesByTable = yield* readImages(view, some)
-      for (const { key, known, tbl } of some) {
-        if (bytes >= view.chunk.bytesMax) break
-        read++
-        const image = imagesByTable.get(tbl)?.get(key) ?? null
-        if (image === null && !known) continue
-        const rows = rowsByTable.get(tbl) ?? new Map<RowKey, Protocol.Image | null>()
-        rowsByTable.set(tbl, rows.set(key, image))
-        bytes += sizeOf(image)
+    let bytes = 0
+    while (read < wanted.length && bytes < view.chunk.bytesMax) {
+      const bytesMax = view.chunk.bytesMax - bytes
+      // No more than will fit if they are as large as those before.
+      const count = read === 0 ? rowsReadFirst : Math.max(rowsReadFirst, Math.ceil((bytesMax * read) / bytes))
+      const some = wanted.slice(read, read + count)
+      const found = yield* readSome(view, some, bytesMax)
+      const present = new Set<number>()
+      let end = some.length
+      for (const table of found) {
+        if (table.cut !== null) end = Math.min(end, table.cut)
+        if (table.rows === null) continue
+        bytes += table.bytes
+        tableOf(table.tbl).rows.push(table.rows)
+        tableOf(table.tbl).count += table.places.length
+        for (const place of table.places) present.add(place)
       }
+      for (const [place, { key, known, tbl }] of some.slice(0, end).entries())
+        if (known && !present.has(place)) tableOf(tbl).gone.push(key)
+      read += end
     }
-    const tables = [...rowsByTable].map(([table, rows]) => ({ table, rows: [...rows] }))
-    return { read, tables }
+    const tables = [...tablesByName].map(([table, { count, gone, rows }]) => ({
+      table,
+      rows: `[${rows.join(",")}]`,
+      count,
+      gone
+    }))
+    return { read: read < wanted.length ? wanted[read]!.place : changed.length, tables }
   })
 
-const readImages = ({ audiences, setup, sql }: View, changed: ReadonlyArray<ChangedKey>) =>
-  Effect.gen(function* () {
-    const imagesByTable = new Map<TableName, ReadonlyMap<RowKey, Protocol.Image>>()
-    for (const [table, rows] of groupByTable(changed)) {
-      const statements = setup.tables.get(table)
-      if (statements === undefined) continue
-      const present = yield* sql.unsafe<{ key: RowKey; image: Protocol.Image }>(statements.readSql, [
-        rows.map((row) => row.key),
-        audiences
-      ])
-      imagesByTable.set(table, new Map(present.map(({ image, key }) => [key, image])))
-    }
-    return imagesByTable
-  })
-
-const sizeOf = (image: Protocol.Image | null): number => {
-  let size = 0
-  if (image !== null) for (const value of Object.values(image)) size += value?.length ?? 0
-  return size
+/** A row may have changed in two audiences. It is sent once, where it comes first; `place` is where that is. */
+const onceEach = ({ setup }: View, changed: ReadonlyArray<ChangedKey>) => {
+  const byName = new Map<string, { tbl: TableName; key: RowKey; known: boolean; place: number }>()
+  for (const [place, { key, known, tbl }] of changed.entries()) {
+    if (!setup.tables.has(tbl)) continue
+    const name = `${tbl} ${key}`
+    const before = byName.get(name)
+    if (before === undefined) byName.set(name, { tbl, key, known, place })
+    else before.known ||= known
+  }
+  return [...byName.values()]
 }
 
-const groupByTable = <R extends { readonly tbl: TableName }>(
-  rows: ReadonlyArray<R>
-): Map<TableName, Array<R>> => {
-  const groups = new Map<TableName, Array<R>>()
-  for (const row of rows) {
-    const group = groups.get(row.tbl)
-    if (group === undefined) groups.set(row.tbl, [row])
-    else group.push(row)
-  }
-  return groups
+interface Found {
+  readonly tbl: TableName
+  /** Images, separated by commas; null when there is none. */
+  readonly rows: string | null
+  /** Where they are in what was wanted. */
+  readonly places: ReadonlyArray<number>
+  readonly bytes: number
+  /** Where the first one is that did not fit. */
+  readonly cut: number | null
+}
+
+/** By table what of these rows is there, until they exceed `bytesMax`. One statement for all tables. */
+const readSome = (
+  { audiences, setup, sql }: View,
+  wanted: ReturnType<typeof onceEach>,
+  bytesMax: number
+): Effect.Effect<ReadonlyArray<Found>, SqlError.SqlError> => {
+  const names = [...new Set(wanted.map(({ tbl }) => tbl))]
+  const params: Array<unknown> = [audiences, bytesMax]
+  const found = names.map((name) => {
+    const places = wanted.flatMap(({ tbl }, place) => (tbl === name ? [place] : []))
+    const n = params.push(
+      places.map((place) => wanted[place]!.key),
+      places
+    )
+    return `(WITH wanted AS (SELECT * FROM unnest($${n - 1}::text[], $${n}::integer[]) AS w(key, place)) ${setup.tables.get(name)!.rowsSql})`
+  })
+  return sql.unsafe<Found>(
+    `SELECT s.tbl, string_agg(s.image, ',') FILTER (WHERE s.before < $2::bigint) AS rows,
+       json_agg(s.place) FILTER (WHERE s.before < $2::bigint) AS places,
+       sum(octet_length(s.image)) FILTER (WHERE s.before < $2::bigint)::integer AS bytes,
+       min(s.place) FILTER (WHERE s.before >= $2::bigint) AS cut
+     FROM (
+       SELECT f.*, coalesce(sum(octet_length(f.image)) OVER (ORDER BY f.place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS before
+       FROM (${found.join(" UNION ALL ")}) AS f
+     ) AS s GROUP BY s.tbl`,
+    params
+  )
 }
 
 interface StoredRecord {

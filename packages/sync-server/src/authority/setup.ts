@@ -22,6 +22,8 @@ export interface TableStatements {
   readonly name: string
   /** $1: keys, $2: audiences; run as the principal. Gives key and image of the rows that the user may see. */
   readonly readSql: string
+  /** As `readSql`, for a pull. $1: audiences, and the relation `wanted` has key and place. Gives table, place and image. */
+  readonly rowsSql: string
   /** $1: images, $2: audiences; run as the principal. Gives the positions of the images that the user may see. */
   readonly visibleSql: string
 }
@@ -68,9 +70,12 @@ const inTransaction = (sql: SqlClient.SqlClient, app: SyncApp.SyncApp, role: str
         yield* sql.unsafe("UPDATE synchrotron.realm SET floor_ms = clock_ms, floor_counter = clock_counter")
       if (installed.added.length > 0)
         yield* sql.unsafe("SELECT synchrotron.adopt(x) FROM unnest($1::text[]) AS x", [installed.added])
-      const statements = yield* sql.unsafe<{ name: string; read_sql: string; visible_sql: string }>(
-        "SELECT name, read_sql, visible_sql FROM synchrotron.tables"
-      )
+      const statements = yield* sql.unsafe<{
+        name: string
+        read_sql: string
+        rows_sql: string
+        visible_sql: string
+      }>("SELECT name, read_sql, rows_sql, visible_sql FROM synchrotron.tables")
       yield* checkRowSecurity(sql)
       const policies = yield* policiesOf(sql, role)
       const tables = new Map<string, TableStatements>()
@@ -79,6 +84,7 @@ const inTransaction = (sql: SqlClient.SqlClient, app: SyncApp.SyncApp, role: str
         tables.set(name, {
           name,
           readSql: row.read_sql,
+          rowsSql: row.rows_sql,
           visibleSql: `${row.visible_sql} AND ${policies.get(name) ?? "true"}`
         })
       }

@@ -243,11 +243,10 @@ interface Visit {
 /** `tables` of the answer. What is hidden or gone matters to who may have had it. */
 const tablesText = ({ tables }: Visit, from: Seq): string => {
   const entries = tables.flatMap(({ images, keys, table }) => {
-    const rows = [...keys].flatMap((key) => {
-      const image = images.get(key)
-      return image === undefined && from === 0 ? [] : [`[${JSON.stringify(key)},${image ?? "null"}]`]
-    })
-    return rows.length === 0 ? [] : [`{"table":${JSON.stringify(table)},"rows":[${rows.join(",")}]}`]
+    const gone = from === 0 ? [] : [...keys].filter((key) => !images.has(key))
+    if (images.size + gone.length === 0) return []
+    const rows = `[${[...images.values()].join(",")}]`
+    return [JSON.stringify({ table, rows, count: images.size, gone })]
   })
   return `[${entries.join(",")}]`
 }

@@ -63,8 +63,7 @@ describe.each(databases)("a server with the %s database", (_, database) => {
 
     const second = await SyncServer.makeHandler(options)
     const rows = await (await second.handler(await post(noteRequest(2)))).json()
-    expect(rows).toMatchObject({ seq: 2, tables: [{ table: "public.notes" }] })
-    expect((rows as { tables: [{ rows: [] }] }).tables[0].rows).toHaveLength(2)
+    expect(rows).toMatchObject({ seq: 2, tables: [{ table: "public.notes", count: 2 }] })
     await second.close()
   })
 

@@ -3,7 +3,7 @@ import { Limits } from "@synchrotron/sync-client"
 import { type Audience, Protocol } from "@synchrotron/sync-core"
 import { Effect } from "effect"
 import type { Checker, ClientView } from "./Checker.ts"
-import { readShown } from "./sight.ts"
+import { readShown, rowName, rowsIn } from "./sight.ts"
 import { few, heldSql, whose } from "./views.ts"
 
 const { argsBytesMax, bodyBytesMax, recordsMax } = Protocol.limits
@@ -98,7 +98,9 @@ export const bounds: Checker = {
             )
           if (response.next !== null && response.later.length + response.verdicts.length > 0)
             reporter.violated(`${who} is a chunk, and has more than rows.`)
-          const sent = response.tables.flatMap(({ rows, table }) => rows.map(([key]) => `${table} ${key}`))
+          const sent = (yield* rowsIn(world, response)).map(({ key, table }) => rowName(table, key))
+          if (sent.length !== Protocol.countRows(response.tables))
+            reporter.violated(`${who} has ${sent.length} rows, and counts them otherwise.`)
           if (sent.length === 0) return
           if (sent.length > world.settings.chunkRowsMax)
             reporter.violated(
@@ -154,24 +156,25 @@ export const bounds: Checker = {
         ),
       finished: Effect.gen(function* () {
         for (const client of world.clients) {
+          const tables = yield* client.read<{ staged: string }>("SELECT staged FROM synchrotron.tables")
+          const staged = ["synchrotron.load", "synchrotron.staged_gone", ...tables.map((t) => t.staged)]
           const [kept] = yield* client.read<{
             pending: number
             inbox: number
             patches: number
             later: number
-            incoming: number
+            loading: boolean
             cursors: ReadonlyArray<string>
           }>(
             `SELECT (SELECT count(*)::integer FROM synchrotron.records WHERE status = 'pending') AS pending,
                (SELECT count(*)::integer FROM synchrotron.records WHERE status <> 'pending') AS inbox,
                (SELECT count(*)::integer FROM synchrotron.patches) AS patches,
                (SELECT count(*)::integer FROM synchrotron.later_patches) AS later,
-               (SELECT count(*)::integer FROM synchrotron.incoming) AS incoming,
+               ${staged.map((name) => `EXISTS (SELECT FROM ${name})`).join(" OR ")} AS loading,
                (SELECT coalesce(json_agg(audience), '[]') FROM synchrotron.cursors) AS cursors`
           )
-          const { cursors, inbox, incoming, later, patches, pending } = kept!
-          if (incoming > 0)
-            reporter.violated(`At the end ${whose(client)} still keeps ${incoming} rows of a load.`)
+          const { cursors, inbox, later, loading, patches, pending } = kept!
+          if (loading) reporter.violated(`At the end ${whose(client)} still keeps rows of a load.`)
           // What is pending may have patches; that it is pending at all is I1's and I4's.
           if (pending === 0 && patches + later > 0)
             reporter.violated(

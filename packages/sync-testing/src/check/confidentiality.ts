@@ -6,7 +6,16 @@
 import { type Principal, Protocol, type RecordId } from "@synchrotron/sync-core"
 import { Effect } from "effect"
 import type { Checker, ClientView, Exchange } from "./Checker.ts"
-import { readShown, readSight, rowName, type Shown, type Sight, sightOf } from "./sight.ts"
+import {
+  readShown,
+  readSight,
+  rowName,
+  rowsIn,
+  type SentRow,
+  type Shown,
+  type Sight,
+  sightOf
+} from "./sight.ts"
 import { answerKey, few, heldSql, imageText, isApplied, quoted, Remembered, whose } from "./views.ts"
 
 export const confidentiality: Checker = {
@@ -32,20 +41,18 @@ export const confidentiality: Checker = {
     const leak = (exchange: Exchange, what: string) =>
       reporter.violated(`The answer to exchange ${exchange.number} of ${whose(exchange.client)} has ${what}`)
 
-    const checkRows = (exchange: Exchange, response: Protocol.SyncResponse, sight: Sight) => {
-      for (const { rows, table } of response.tables) {
-        for (const [key, image] of rows) {
-          if (image === null) continue
-          const present = sight.rows.get(rowName(table, key))
-          const text = imageText(image)
-          if (present === undefined)
-            leak(exchange, `the row ${key} of ${table}, which its user does not see: ${few([text])}`)
-          else if (imageText(present) !== text)
-            leak(
-              exchange,
-              `the row ${key} of ${table} as ${few([text])}, and its user sees ${few([imageText(present)])}.`
-            )
-        }
+    const checkRows = (exchange: Exchange, rows: ReadonlyArray<SentRow>, sight: Sight) => {
+      for (const { image, key, table } of rows) {
+        if (image === null) continue
+        const present = sight.rows.get(rowName(table, key))
+        const text = imageText(image)
+        if (present === undefined)
+          leak(exchange, `the row ${key} of ${table}, which its user does not see: ${few([text])}`)
+        else if (imageText(present) !== text)
+          leak(
+            exchange,
+            `the row ${key} of ${table} as ${few([text])}, and its user sees ${few([imageText(present)])}.`
+          )
       }
     }
 
@@ -143,9 +150,7 @@ export const confidentiality: Checker = {
     /** That a row is gone is told to those who may have had it. */
     const checkGone = (exchange: Exchange, response: Protocol.SyncResponse) =>
       Effect.gen(function* () {
-        const gone = response.tables.flatMap(({ rows, table }) =>
-          rows.flatMap(([key, image]) => (image === null ? [{ tbl: table, key }] : []))
-        )
+        const gone = response.tables.flatMap(({ gone, table }) => gone.map((key) => ({ tbl: table, key })))
         if (gone.length === 0) return
         const { cursors, position } = exchange.request
         const held = Object.entries(cursors).flatMap(([audience, seq]) => (seq > 0 ? [audience] : []))
@@ -190,13 +195,13 @@ export const confidentiality: Checker = {
       served: (exchange, response) =>
         Effect.gen(function* () {
           const sight = yield* sightOf(world, exchange.client.principal, response)
-          checkRows(exchange, response, sight)
+          checkRows(exchange, yield* rowsIn(world, response), sight)
           yield* checkLater(exchange, response, sight)
           yield* checkOwn(exchange, response)
           yield* checkGone(exchange, response)
           sightsByAnswer.set(answerKey(exchange, response), sight)
           if (!hidden) hidden = sight.rows.size < (yield* total)
-          if (response.tables.some(({ rows }) => rows.length > 0) || response.later.length > 0) sent = true
+          if (response.tables.some(({ count }) => count > 0) || response.later.length > 0) sent = true
           observe()
         }),
       applied: (exchange, response, received) =>

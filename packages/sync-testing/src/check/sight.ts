@@ -64,6 +64,32 @@ const shapesIn = (world: World): Effect.Effect<ReadonlyArray<Shape>> =>
         )
   })
 
+/** A row of an answer; `image` is null when it is gone. */
+export interface SentRow {
+  readonly table: string
+  readonly key: string
+  readonly image: Protocol.Image | null
+}
+
+/** The rows of an answer, which nobody else parses in this process. */
+export const rowsIn = (
+  world: World,
+  { tables }: Pick<Protocol.SyncResponse, "tables">
+): Effect.Effect<ReadonlyArray<SentRow>> =>
+  Effect.map(shapesIn(world), (shapes) =>
+    tables.flatMap(({ gone, rows, table }): ReadonlyArray<SentRow> => {
+      const columns = shapes.find(({ name }) => name === table)?.keyColumns ?? []
+      return [
+        ...(JSON.parse(rows) as ReadonlyArray<Protocol.Image>).map((image) => ({
+          table,
+          key: `[${columns.map((column) => JSON.stringify(image[column])).join(", ")}]`,
+          image
+        })),
+        ...gone.map((key) => ({ table, key, image: null }))
+      ]
+    })
+  )
+
 /** What the user sees at the commit of this answer; the server must be at it. */
 export const sightOf = (
   world: World,

@@ -320,6 +320,7 @@ export interface Shape {
   /** Quoted. */
   readonly table: string
   readonly audience: string
+  readonly keyColumns: ReadonlyArray<string>
   /** The key of the row `t`, as patches name it. */
   readonly key: string
   /** The image of the row `t`. */
@@ -346,6 +347,7 @@ export const shapesOf = (read: Read, app: SyncApp.SyncApp): Effect.Effect<Readon
           name,
           table: quoted(name),
           audience: audienceOf(name, audience),
+          keyColumns: row.keys,
           key: `jsonb_build_array(${row.keys.map((c) => `t.${identifier(c)}::text`).join(", ")})::text`,
           image: imageSql(row.stored)
         }

@@ -61,7 +61,7 @@ export const send = (
       kind: "served",
       ...told,
       seq: response.seq,
-      rows: response.tables.reduce((sum, t) => sum + t.rows.length, 0),
+      rows: Wire.countRows(response.tables),
       later: response.later.map((r) => log.label(r.id)),
       verdicts: response.verdicts.map(log.verdict),
       replayed

@@ -1,4 +1,5 @@
-/** A client with a store in a directory: increments, says so when it is durable, and syncs over HTTP. */
+/** A client with a store in a directory: says what it has, increments, says so when it is durable, and syncs over HTTP. */
+import { SqlClient } from "@effect/sql"
 import { PgliteClient } from "@synchrotron/sql-pglite"
 import { Replica } from "@synchrotron/sync-core"
 import { Effect } from "effect"
@@ -12,13 +13,16 @@ Effect.gen(function* () {
   const replica = yield* Replica.make({ app: kitchenApp, userId: USER_ID! })
   const sync = syncOver(replica, url!, TOKEN!)
   say("open")
+  const sql = yield* SqlClient.SqlClient
+  const [shown] = yield* sql<{ count: number }>`SELECT count(*)::integer AS count FROM counters`
+  say("shows", shown!.count, (yield* replica.cursors).load?.rowsDone ?? 0)
   arm()
   for (let i = 0; i < Number(INCREMENTS); i++) {
     const { id } = yield* replica.execute(inc({ id: "x", n: 1 }))
     say("ack", id)
     if (i === 1) yield* sync
   }
-  yield* sync
+  while ((yield* sync).load !== null) say("chunk")
   say("statements", statements())
   while ((yield* replica.pendingCount) > 0) yield* sync
   yield* sync
