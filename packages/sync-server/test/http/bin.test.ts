@@ -1,79 +1,21 @@
 /** The command as a real process. */
-import { type ChildProcess, spawn } from "node:child_process"
 import { mkdtempSync, rmSync } from "node:fs"
-import { createRequire } from "node:module"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath, pathToFileURL } from "node:url"
+import { fileURLToPath } from "node:url"
 import { afterAll, afterEach, describe, expect, inject, it } from "vitest"
 import { createDatabase } from "../../../../test/postgres.ts"
+import { killAll, launch as launchIn, ready } from "../../../../test/server-process.ts"
 import app from "./fixtures/app.ts"
 import { record, request, secret, token as userToken } from "./support.ts"
 
-const bin = fileURLToPath(new URL("../../src/bin.ts", import.meta.url))
 const appPath = fileURLToPath(new URL("./fixtures/app.ts", import.meta.url))
-const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href
 const scratch = mkdtempSync(join(tmpdir(), "synchrotron-server-"))
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+afterEach(killAll)
 
-interface Running {
-  readonly child: ChildProcess
-  readonly output: () => { readonly stdout: string; readonly stderr: string }
-  /** The first match of the pattern in stdout. */
-  readonly until: (pattern: RegExp) => Promise<RegExpMatchArray>
-  readonly exit: Promise<number | null>
-}
-
-const children: Array<Running> = []
-afterEach(async () => {
-  for (const { child, exit } of children.splice(0)) {
-    child.kill("SIGKILL")
-    await exit
-  }
-})
-
-const launch = (args: ReadonlyArray<string>, env: Record<string, string> = {}): Running => {
-  const child = spawn(process.execPath, ["--import", tsx, bin, ...args], {
-    cwd: scratch,
-    env: { PATH: process.env.PATH, SYNCHROTRON_JWT_SECRET: secret, ...env }
-  })
-  let stdout = ""
-  let stderr = ""
-  const waiting = new Set<() => void>()
-  const wake = () => {
-    for (const check of waiting) check()
-  }
-  child.stdout.setEncoding("utf8").on("data", (chunk) => {
-    stdout += chunk
-    wake()
-  })
-  child.stderr.setEncoding("utf8").on("data", (chunk) => {
-    stderr += chunk
-  })
-  const exit = new Promise<number | null>((resolve) => {
-    child.on("close", (code) => {
-      resolve(code)
-      wake()
-    })
-  })
-  const until = (pattern: RegExp) =>
-    new Promise<RegExpMatchArray>((resolve, reject) => {
-      const check = () => {
-        const match = stdout.match(pattern)
-        if (match) resolve(match)
-        else if (child.exitCode !== null) reject(new Error(`exit ${child.exitCode}: ${stdout}${stderr}`))
-        else return
-        waiting.delete(check)
-      }
-      waiting.add(check)
-      check()
-    })
-  const running = { child, output: () => ({ stdout, stderr }), until, exit }
-  children.push(running)
-  return running
-}
-
-const ready = /^synchrotron-server listening on http:\/\/127\.0\.0\.1:(\d+) \((.+)\)$/m
+const launch = (args: ReadonlyArray<string>, env: Record<string, string>) =>
+  launchIn(args, { cwd: scratch, env: { SYNCHROTRON_JWT_SECRET: secret, ...env } })
 
 const push = async (port: string, token: string, n: number) => {
   const args = { id: `00000000-0000-4000-9000-00000000000${n}`, text: `note ${n}` }
