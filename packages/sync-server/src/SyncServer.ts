@@ -17,12 +17,14 @@ import { type Authenticator, type JwtOptions, layerJwt, type SecretTooShort } fr
 import type { Authority } from "./Authority.ts"
 import * as authority from "./authority/index.ts"
 import * as database from "./database.ts"
+import * as Electric from "./electric/Electric.ts"
 import * as App from "./http/app.ts"
 import * as Node from "./http/node.ts"
 import * as Hub from "./live/Hub.ts"
 import * as Shapes from "./shape/Shapes.ts"
 
 export type { Database } from "./database.ts"
+export type { ElectricOptions } from "./electric/Electric.ts"
 export type { Cors, HttpOptions } from "./http/app.ts"
 export { hostDefault, type NodeOptions, portDefault } from "./http/node.ts"
 export type { LiveOptions } from "./shape/Shapes.ts"
@@ -37,6 +39,8 @@ export type Options = AuthenticatorOptions &
     readonly database: database.Database
     /** Limits of `GET /v1/shape`, which shows clients of Electric the synced tables. */
     readonly live?: Shapes.LiveOptions
+    /** An Electric behind this server, which then serves the live feed by forwarding to it. Needs a Postgres. */
+    readonly electric?: Electric.ElectricOptions | undefined
   }
 
 /** Tokens are JWTs signed with `jwtSecret`, or whatever the application's own authenticator takes. */
@@ -116,12 +120,15 @@ const services = (options: Options): Layer.Layer<Authority | Authenticator | Sha
       : layerJwt({ ...options.jwt, secret: options.jwtSecret })
   )
 
-const onDatabase = ({ live = {}, role = roleDefault, ...options }: Options) => {
-  const shapes = Shapes.layer(options.app, live).pipe(
-    Layer.provide(Hub.layer({ app: options.app, sessionsMax: live.sessionsMax }))
-  )
-  return Layer.merge(authority.layerOnPrepared({ ...options, role }), shapes).pipe(
-    Layer.provide(authority.layerPrepared({ app: options.app, role })),
+const onDatabase = ({ electric, live = {}, role = roleDefault, ...options }: Options) => {
+  const { app } = options
+  const shapes = Shapes.layer(app, live)
+  return Layer.merge(
+    authority.layerOnPrepared({ ...options, role }),
+    electric === undefined ? shapes : Layer.merge(shapes, Electric.layer(app, electric))
+  ).pipe(
+    Layer.provide(Hub.layer({ app, sessionsMax: live.sessionsMax })),
+    Layer.provide(authority.layerPrepared({ app, role })),
     Layer.provide(database.notifications(options.database)),
     Layer.provide(database.layer(options.database))
   )
