@@ -1,6 +1,7 @@
 /** Every benchmark by name. */
 import { Effect } from "effect"
 import { converge, idle } from "./converge.ts"
+import { fanout, idleSessions, latency } from "./live/live.ts"
 import { localAction } from "./local.ts"
 import type { Measurement, Scale } from "./measure.ts"
 import { rebase } from "./rebase.ts"
@@ -33,5 +34,8 @@ export const benchmarks: ReadonlyArray<
   [
     "storage-40000-compacted",
     (scale) => one(storage("storage-40000-compacted", 40_000, { compacted: true }, scale))
-  ]
+  ],
+  ["live-latency", latency],
+  ["fanout-500", (scale) => fanout(500, scale)],
+  ["idle-2000-sessions", (scale) => idleSessions(2000, scale)]
 ]

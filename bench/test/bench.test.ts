@@ -8,7 +8,7 @@ describe("benchmarks work at tiny sizes, and check what they measured", () => {
     "$name",
     async ({ name, run }) => {
       const results = await Effect.runPromise(run(tinyScale))
-      expect(results.map((result) => result.name)).toEqual([name])
+      expect(results[0]!.name).toBe(name)
       for (const result of results) expect(result.ratio).toBeGreaterThan(0)
     },
     120_000
