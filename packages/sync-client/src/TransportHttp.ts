@@ -89,7 +89,8 @@ const within = <A>(timeoutMs: number, effect: Effect.Effect<A, Offline>): Effect
 const encodeRequest = Schema.encode(Schema.parseJson(Protocol.SyncRequest))
 const decodeError = Schema.decodeUnknown(Schema.parseJson(Protocol.SyncError))
 
-const readAnswer = (text: string): Effect.Effect<Protocol.SyncResponse, TransportError> =>
+/** An answer's body. */
+export const readAnswer = (text: string): Effect.Effect<Protocol.SyncResponse, TransportError> =>
   Effect.mapError(
     decodeResponse(text),
     ({ message }) =>
