@@ -25,6 +25,8 @@ export interface StandIn {
   /** Requests that are not answered to their end. */
   readonly waiting: () => number
   mode: Mode
+  /** Breaks off all answers. */
+  readonly hangUp: () => void
   readonly close: () => Promise<void>
 }
 
@@ -175,6 +177,7 @@ export const startStandIn = async (options: {
     asked,
     waiting: () => open.size,
     mode: "serve",
+    hangUp: () => server.closeAllConnections(),
     close: async () => {
       server.closeAllConnections()
       await new Promise((resolve) => server.close(resolve))
