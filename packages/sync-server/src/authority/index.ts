@@ -3,6 +3,7 @@ import { SqlClient, type SqlError } from "@effect/sql"
 import {
   type DatabaseTooNew,
   Hlc,
+  literal,
   type MigrationChanged,
   Protocol,
   type SyncApp,
@@ -98,7 +99,15 @@ export const layerOnPrepared = (
             yield* checkVersions(app, request)
             if (request.records.length > 0)
               yield* judge(sql, prepared, judging, principal, request).pipe(retryConflicts)
-            return yield* pull(sql, prepared, pulling, principal, request)
+            const response = yield* pull(sql, prepared, pulling, principal, request)
+            if (response !== "unknown client") return response
+            yield* sql.unsafe(
+              `INSERT INTO synchrotron.clients (client_id, user_id) VALUES ('${request.clientId}', ${literal(principal.userId)}) ON CONFLICT DO NOTHING`
+            )
+            const again = yield* pull(sql, prepared, pulling, principal, request)
+            return again === "unknown client"
+              ? yield* Effect.dieMessage("a client that was just noted is unknown")
+              : again
           },
           Effect.tapErrorTag("SqlError", (error) =>
             Effect.logError("The authority's database failed", error)

@@ -3,7 +3,9 @@ import { SqlClient, type SqlError } from "@effect/sql"
 import { Live, type Principal, Protocol, type SyncApp } from "@synchrotron/sync-core"
 import { Context, Effect, Layer } from "effect"
 import { Prepared } from "../authority/setup.ts"
+import { Batches } from "../feed/Batches.ts"
 import { makeFeed } from "../feed/feed.ts"
+import { type Question, readAll } from "../feed/read.ts"
 import { Hub, type HubService } from "../live/Hub.ts"
 import { Turns } from "../live/Turns.ts"
 import { invalid, type ShapeRequest } from "./protocol.ts"
@@ -40,6 +42,10 @@ export interface Source {
 
 export type ReadError = Protocol.InvalidRequest | Protocol.Unavailable
 
+const readsMaxDefault = 4
+/** Clients of this project that are answered in one transaction. */
+const batchMax = 50
+
 export interface ShapesService {
   readonly find: (
     principal: Principal,
@@ -68,18 +74,22 @@ export const layer = (
         chunkRows: options.chunkRows ?? 2000,
         chunkChars: options.chunkChars ?? 2 * 1024 * 1024
       }
-      const turns = new Turns(options.readsMax ?? 4)
+      const turns = new Turns(options.readsMax ?? readsMaxDefault)
       const reader = { sql, setup, app, limits }
-      const feed = makeFeed({
-        sql,
-        setup,
-        app,
+      const feedReader = {
+        ...reader,
         chunk: { rowsMax: options.answerRows ?? 1000, bytesMax: options.answerBytes ?? 256 * 1024 }
+      }
+      const batches = new Batches({
+        answer: (questions: ReadonlyArray<Question>) => turns.take(readAll(feedReader, questions)),
+        sizeMax: batchMax,
+        lanes: options.readsMax ?? readsMaxDefault
       })
-      const inTurn = (
+      const feed = makeFeed({ app, ask: batches.ask })
+      const answered = (
         effect: Effect.Effect<Chunk | Refetch, Protocol.InvalidRequest | SqlError.SqlError>
       ): Effect.Effect<Chunk | Refetch, ReadError> =>
-        turns.take(effect).pipe(
+        effect.pipe(
           Effect.tapErrorTag("SqlError", (error) => Effect.logError("A shape could not be read", error)),
           Effect.catchTag(
             "SqlError",
@@ -92,7 +102,7 @@ export const layer = (
           Effect.gen(function* () {
             if (request.table === Live.feedTable) {
               const { read, schema } = yield* feed(principal, request)
-              return { schema, read: (offset) => inTurn(read(offset)) } satisfies Source
+              return { schema, read: (offset) => answered(read(offset)) } satisfies Source
             }
             const { columns, handle } = request
             const name = request.table.includes(".") ? request.table : `public.${request.table}`
@@ -101,7 +111,8 @@ export const layer = (
               return yield* invalid(`table: ${name.slice(0, 100)} is not a synced table of this application.`)
             return {
               schema: yield* schemaOf(table, columns),
-              read: (offset) => inTurn(read(reader, { principal, table, columns, handle, offset }))
+              read: (offset) =>
+                answered(turns.take(read(reader, { principal, table, columns, handle, offset })))
             } satisfies Source
           }),
         hub,

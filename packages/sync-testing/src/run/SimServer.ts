@@ -112,11 +112,15 @@ export class SimServer extends SimProcess<Attachment> {
       )
     }).pipe(Scope.extend(scope), Effect.withClock(clock), Effect.runPromise)
     this.authority = Context.get(context, Authority)
-    this.feed = Feed.makeFeed({
+    const reader = {
       app,
       sql: this.sql!,
       setup: Context.get(context, AuthorityLive.Prepared),
       chunk: { rowsMax: chunkRowsMax ?? 1000, bytesMax: 256 * 1024 }
+    }
+    this.feed = Feed.makeFeed({
+      app,
+      ask: (question) => Effect.map(Feed.readAll(reader, [question]), ([answer]) => answer!)
     })
     this.up = true
   }

@@ -1,0 +1,286 @@
+/**
+ * Reads what many clients are to be told, in a few round trips for all of them together and in one snapshot. As in a pull,
+ * audiences route and policies decide: the rows of each user are read as that user (I6).
+ *
+ *     1  the commit of the snapshot · who owns the clients · audiences of those of whom none are known
+ *     2  keys that changed in these audiences · what was voided
+ *     3  for each user: audiences now · rows of these keys
+ */
+import type { SqlClient, SqlError } from "@effect/sql"
+import {
+  type Audience,
+  type ClientId,
+  identifier,
+  literal,
+  type Principal,
+  Protocol,
+  type RowKey,
+  type Seq,
+  type SyncApp,
+  type TableName
+} from "@synchrotron/sync-core"
+import { Clock, Effect } from "effect"
+import { audiencesIn, audiencesSql, settingsOf } from "../authority/principal.ts"
+import type { ChunkLimits } from "../authority/pull.ts"
+import type { Setup } from "../authority/setup.ts"
+
+export interface Reader {
+  readonly sql: SqlClient.SqlClient
+  readonly setup: Setup
+  readonly app: SyncApp.SyncApp
+  /** Of what is more, a client only hears that there is some. */
+  readonly chunk: ChunkLimits
+}
+
+export interface Question {
+  readonly principal: Principal
+  readonly client: ClientId
+  /** The commit from which the answer goes on; null: from now on. */
+  readonly from: Seq | null
+  /** What the principal held at `from`; null when nobody remembers. */
+  readonly audiences: ReadonlyArray<Audience> | null
+}
+
+export interface Answer {
+  /** The commit of the snapshot, and what the principal holds then. */
+  readonly seq: Seq
+  readonly audiences: ReadonlyArray<Audience>
+  /** `lost`: which rows are gone since `from` is not known any more. `stranger`: the client is another user's. */
+  readonly outcome: "nothing" | "told" | "too much" | "lost" | "stranger"
+  /** JSON text of the `Protocol.SyncResponse`, when it is told. */
+  readonly text: string | null
+}
+
+interface Realm {
+  readonly seq: Seq
+  readonly ms: number
+  readonly counter: number
+  readonly tombstone_seq: number
+}
+
+interface Change {
+  readonly audience: Audience
+  readonly seq: Seq
+  readonly tbl: TableName
+  readonly key: RowKey
+}
+
+interface Voided {
+  readonly client_id: ClientId
+  readonly seq: Seq
+  readonly id: string
+  readonly name: string
+  readonly version: number
+  readonly args: string
+  readonly hlc: string
+  readonly error: string
+}
+
+type Rows = ReadonlyArray<Record<string, unknown>>
+
+/** The answers, in the order of the questions. */
+export const readAll = (
+  reader: Reader,
+  questions: ReadonlyArray<Question>
+): Effect.Effect<ReadonlyArray<Answer>, SqlError.SqlError> => {
+  const { app, chunk, setup, sql } = reader
+  /** Statements in one round trip, with a result for each. */
+  const run = (statements: ReadonlyArray<string>) =>
+    Effect.map(sql.unsafe([...statements, "SELECT 1"].join(";")), (results) =>
+      (results as unknown as ReadonlyArray<Rows>).slice(-1 - statements.length, -1)
+    )
+  const asRole = `SET LOCAL ROLE ${identifier(setup.mode.role!)}`
+  return sql.withTransaction(
+    Effect.gen(function* () {
+      const unknown = distinct(
+        questions.filter(({ audiences }) => audiences === null).map(({ principal }) => principal)
+      )
+      const first = yield* run([
+        `SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;${setup.prepare}SELECT seq, clock_ms AS ms, clock_counter AS counter, tombstone_seq FROM synchrotron.realm`,
+        `SELECT client_id, user_id FROM synchrotron.clients WHERE client_id = ANY (${array(questions.map(({ client }) => client))}::uuid[])`,
+        asRole,
+        ...[...unknown.values()].flatMap((principal) => [settingsOf(principal), audiencesSql(app)]),
+        "SET LOCAL ROLE NONE"
+      ])
+      const realm = first[0]![0] as unknown as Realm
+      const owners = new Map(first[1]!.map((row) => [row.client_id, row.user_id]))
+      const known = new Map([...unknown.keys()].map((key, i) => [key, audiencesIn(first[4 + 2 * i]!)]))
+      const asked = questions.map((question) => ({
+        ...question,
+        user: keyOf(question.principal),
+        held: question.audiences ?? known.get(keyOf(question.principal))!
+      }))
+      const since = (question: Question) => Math.min(question.from ?? realm.seq, realm.seq) as Seq
+      const open = asked.filter((question) => since(question) < realm.seq)
+      const fromByAudience = new Map<Audience, Seq>()
+      for (const question of open)
+        for (const audience of question.held)
+          fromByAudience.set(
+            audience,
+            Math.min(since(question), fromByAudience.get(audience) ?? realm.seq) as Seq
+          )
+      const [changes, voided] =
+        open.length === 0
+          ? [[], []]
+          : ((yield* run([
+              changesSql(fromByAudience, chunk.rowsMax + 1),
+              voidedSql(
+                open.map(({ client }) => client),
+                Math.min(...open.map(since))
+              )
+            ])) as unknown as readonly [ReadonlyArray<Change>, ReadonlyArray<Voided>])
+      const changesByAudience = new Map<Audience, Array<Change>>()
+      for (const change of changes) {
+        const known = changesByAudience.get(change.audience)
+        if (known === undefined) changesByAudience.set(change.audience, [change])
+        else known.push(change)
+      }
+
+      /** Keys by table; null when there are too many. */
+      const keysOf = (
+        held: ReadonlyArray<Audience>,
+        from: Seq
+      ): ReadonlyMap<TableName, Set<RowKey>> | null => {
+        const keysByTable = new Map<TableName, Set<RowKey>>()
+        let count = 0
+        for (const audience of held)
+          for (const { key, seq, tbl } of changesByAudience.get(audience) ?? []) {
+            if (seq <= from || !setup.tables.has(tbl)) continue
+            const keys = keysByTable.get(tbl)
+            if (keys === undefined) keysByTable.set(tbl, new Set([key]))
+            else keys.add(key)
+            if (++count > chunk.rowsMax) return null
+          }
+        return keysByTable
+      }
+      // Sessions of one user that are as far share one reading.
+      const visits = new Map<string, Visit>()
+      const visitOf = (question: (typeof asked)[number]): Visit => {
+        const from = since(question)
+        const { held, principal, user } = question
+        const name = JSON.stringify([from, user, held])
+        const visit = visits.get(name) ?? {
+          principal,
+          from,
+          held,
+          keys: keysOf(held, from),
+          audiences: held,
+          tables: []
+        }
+        visits.set(name, visit)
+        return visit
+      }
+      const visited = asked.map(visitOf)
+      // Whoever is told of no row may still have lost or gained an audience.
+      const toVisit = [...visits.values()].filter(({ from }) => from < realm.seq)
+      if (toVisit.length > 0) {
+        const statements = toVisit.map(({ held, keys, principal }) => [
+          settingsOf(principal),
+          audiencesSql(app),
+          ...[...(keys ?? [])].map(([table, keys]) => rowsSql(setup, table, keys, held))
+        ])
+        const results = yield* run([asRole, ...statements.flat()])
+        let at = 1
+        for (const [i, visit] of toVisit.entries()) {
+          visit.audiences = audiencesIn(results[at + 1]!)
+          visit.tables = [...(visit.keys ?? [])].map(([table, keys], j) => ({
+            table,
+            keys,
+            images: new Map(results[at + 2 + j]!.map((row) => [row.key as RowKey, row.image as string]))
+          }))
+          at += statements[i]!.length
+        }
+      }
+
+      const common = `"protocol":${Protocol.protocolVersion},"seq":${realm.seq},"serverTimeMs":${yield* Clock.currentTimeMillis},"clock":{"ms":${realm.ms},"counter":${realm.counter}},"verdicts":[],"later":[],"next":null`
+      return asked.map((question, i): Answer => {
+        const visit = visited[i]!
+        const { from } = visit
+        const at = { seq: realm.seq, audiences: visit.audiences }
+        const owner = owners.get(question.client)
+        if (owner !== undefined && owner !== question.principal.userId)
+          return { ...at, outcome: "stranger", text: null }
+        if ((question.from ?? 0) > realm.seq || (from > 0 && from < realm.tombstone_seq))
+          return { ...at, outcome: "lost", text: null }
+        if (visit.keys === null) return { ...at, outcome: "too much", text: null }
+        visit.tablesText ??= tablesText(visit, from)
+        const notices = voided.filter(
+          ({ client_id, seq }) => client_id === question.client && seq > from && from > 0
+        )
+        if (visit.tablesText.length > chunk.bytesMax) return { ...at, outcome: "too much", text: null }
+        if (visit.tablesText === "[]" && notices.length === 0)
+          return { ...at, outcome: "nothing", text: null }
+        const text = `{${common},"audiences":${JSON.stringify(at.audiences)},"notices":${JSON.stringify(notices.map(noticeOf))},"tables":${visit.tablesText}}`
+        return { ...at, outcome: "told", text }
+      })
+    })
+  )
+}
+
+interface Visit {
+  readonly principal: Principal
+  readonly from: Seq
+  readonly held: ReadonlyArray<Audience>
+  readonly keys: ReadonlyMap<TableName, Set<RowKey>> | null
+  audiences: ReadonlyArray<Audience>
+  tables: ReadonlyArray<{
+    readonly table: TableName
+    readonly keys: ReadonlySet<RowKey>
+    /** JSON texts of the rows that the user sees. */
+    readonly images: ReadonlyMap<RowKey, string>
+  }>
+  tablesText?: string
+}
+
+/** `tables` of the answer. What is hidden or gone matters to who may have had it. */
+const tablesText = ({ tables }: Visit, from: Seq): string => {
+  const entries = tables.flatMap(({ images, keys, table }) => {
+    const rows = [...keys].flatMap((key) => {
+      const image = images.get(key)
+      return image === undefined && from === 0 ? [] : [`[${JSON.stringify(key)},${image ?? "null"}]`]
+    })
+    return rows.length === 0 ? [] : [`{"table":${JSON.stringify(table)},"rows":[${rows.join(",")}]}`]
+  })
+  return `[${entries.join(",")}]`
+}
+
+const noticeOf = ({ args, error, hlc, id, name, version }: Voided) => ({
+  id,
+  name,
+  version,
+  args: JSON.parse(args) as unknown,
+  hlc,
+  error: JSON.parse(error) as unknown
+})
+
+const distinct = (principals: ReadonlyArray<Principal>): ReadonlyMap<string, Principal> =>
+  new Map(principals.map((principal) => [keyOf(principal), principal]))
+
+const keyOf = ({ claims, userId }: Principal): string => JSON.stringify([userId, claims])
+
+const array = (values: Iterable<string>): string => `ARRAY[${[...values].map(literal).join(",")}]`
+
+/** The last changes in each audience after a commit. Costs O(audiences + rows), by an index. */
+const changesSql = (fromByAudience: ReadonlyMap<Audience, Seq>, rowsMax: number): string =>
+  `SELECT a.audience, v.seq, v.tbl, v.key FROM unnest(${array(fromByAudience.keys())}::text[], ARRAY[${[...fromByAudience.values()].join(",")}]::bigint[]) AS a(audience, seq),
+   LATERAL (SELECT r.seq, r.tbl, r.key FROM synchrotron.row_versions AS r WHERE r.audience = a.audience AND r.seq > a.seq
+     ORDER BY r.seq DESC LIMIT ${rowsMax}) AS v`
+
+const voidedSql = (clients: ReadonlyArray<ClientId>, from: number): string =>
+  `SELECT client_id::text AS client_id, seq, id, name, version, args, hlc, error FROM synchrotron.records
+   WHERE client_id = ANY (${array(clients)}::uuid[]) AND status = 'voided' AND seq > ${from} ORDER BY hlc`
+
+/** The table's `read_sql` for these keys, with images as text. */
+const rowsSql = (
+  { tables }: Setup,
+  table: TableName,
+  keys: ReadonlySet<RowKey>,
+  audiences: ReadonlyArray<Audience>
+): string => {
+  const values = { $1: `${array(keys)}::text[]`, $2: `${array(audiences)}::text[]` }
+  const bound = tables
+    .get(table)!
+    .readSql.replace(/(\$[12])::text\[\]/g, (_, name: keyof typeof values) => values[name])
+    .replace(/ANY \((\$[12])\)/g, (_, name: keyof typeof values) => `ANY (${values[name]})`)
+  return `SELECT r.key, r.image::text AS image FROM (${bound}) AS r`
+}
