@@ -26,6 +26,9 @@ const year = 365 * day
 /** No clock goes further than this from where it began, in either direction, whichever steps a script has. */
 const clockMsMax = 50 * year
 
+/** A scenario's rows grow with its actions, and so do chunks: an answer takes about as many of them in a long run. */
+const actionsOfSmallChunks = 40
+
 /** The script of a seed. Pure: equal arguments give equal scripts. */
 export const plan = (scenario: Scenario, options: PlanOptions): Script => {
   const { seed, clients } = options
@@ -50,7 +53,10 @@ export const plan = (scenario: Scenario, options: PlanOptions): Script => {
     ...windowOf(seed, character),
     ...(compaction === null ? {} : { compaction }),
     ...(character.has("live") ? { feed: feedOf(seed, character) } : {}),
-    chunkRowsMax: character.has("chunks") ? spread(stream(seed, "chunks"), 1, 12) : null,
+    chunkRowsMax: character.has("chunks")
+      ? spread(stream(seed, "chunks"), 1, 12) *
+        Math.max(1, Math.round(options.actions / actionsOfSmallChunks))
+      : null,
     // Stable: steps of one moment stay in the order in which they were thought of.
     steps: workload.steps.sort((a, b) => a.at - b.at)
   }
