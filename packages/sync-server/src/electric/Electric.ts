@@ -194,7 +194,9 @@ const streamOf = (answer: Response) =>
 
 const refused = ({ body, headers, status }: Answer) =>
   Effect.gen(function* () {
-    yield* Effect.logWarning(`Electric answered ${status}: ${String(body).slice(0, 500)}`)
+    // Who answers may repeat the URL.
+    const text = String(body).replaceAll(/secret=[^&\s"]*/g, "secret=…")
+    yield* Effect.logWarning(`Electric answered ${status}: ${text.slice(0, 500)}`)
     const seconds = Number(headers.get("retry-after") ?? Number.NaN)
     return yield* unavailable("Electric does not serve now.", seconds > 0 ? seconds * 1000 : retryMs)
   })

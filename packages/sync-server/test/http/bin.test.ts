@@ -1,5 +1,8 @@
 /** The command as a real process. */
+import { once } from "node:events"
 import { mkdtempSync, rmSync } from "node:fs"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { fileURLToPath } from "node:url"
@@ -53,21 +56,38 @@ describe("synchrotron-server", () => {
     expect(await second.exit).toBe(0)
   }, 120_000)
 
-  it("serves from Postgres, without saying the password", async () => {
+  it("serves from Postgres, before an Electric, without saying password or secret", async () => {
     const database = await createDatabase(inject("postgresUrl"), "serve")
+    const asked: Array<string> = []
+    const electric = createServer((request, response) => {
+      asked.push(request.url!)
+      response.writeHead(503).end(request.url)
+    }).listen(0, "127.0.0.1")
+    await once(electric, "listening")
     try {
       const server = launch(["serve", "--port", "0"], {
         SYNCHROTRON_APP: appPath,
-        DATABASE_URL: database.url
+        DATABASE_URL: database.url,
+        ELECTRIC_URL: `http://127.0.0.1:${(electric.address() as AddressInfo).port}`,
+        ELECTRIC_SECRET: "only between the two"
       })
       const [, port, where] = await server.until(ready)
       const url = new URL(database.url)
       expect(where).toBe(`Postgres ${url.host}${url.pathname}`)
       const health = await fetch(`http://127.0.0.1:${port}/v1/health`)
       expect(await health.json()).toMatchObject({ status: "ok" })
+      const feed = await fetch(`http://127.0.0.1:${port}/v1/shape?table=synchrotron.feed&offset=now`, {
+        headers: { authorization: `Bearer ${await userToken()}` }
+      })
+      expect(feed.status).toBe(503)
+      expect(asked).toEqual([expect.stringContaining("secret=only+between+the+two")])
       server.child.kill("SIGTERM")
       expect(await server.exit, server.output().stderr).toBe(0)
+      const { stderr, stdout } = server.output()
+      expect(stdout + stderr).toContain("Electric answered 503")
+      expect(stdout + stderr).not.toMatch(/between/)
     } finally {
+      electric.close()
       await database.drop()
     }
   }, 120_000)
