@@ -115,6 +115,8 @@ describe.each(databases)("clients of a server on %s", (kind) => {
   it("I1: a client's own commit asks for no second sync", async () => {
     const root = await open(server, { user: "root" })
     await root.live()
+    // What came up has asked for a sync.
+    await root.client.sync()
     await aWhile()
     const before = root.posts()
     await root.client.execute(root.write(insert("a")))
