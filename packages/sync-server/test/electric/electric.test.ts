@@ -289,7 +289,11 @@ describe("without an Electric that answers", () => {
 
   it("silence is 503 after a while", async () => {
     electric.mode = "silent"
-    expect(await statusOf()).toMatchObject({ status: 503, body: { _tag: "Unavailable" } })
+    const impatient = await serve(place, {}, 0, { url: electric.url, secret, answerMsMax: 300 })
+    const answer = await impatient.get({ table: feed, offset: "now" })
+    expect(answer.status).toBe(503)
+    expect(await answer.json()).toMatchObject({ _tag: "Unavailable" })
+    await impatient.close()
   })
 
   it("what breaks off is no answer, and neither is what nobody gives", async () => {
