@@ -55,7 +55,7 @@ describe.each(["sse", "long-poll"] as const)("clients behind an Electric by %s",
     return client
   }
   const isLive = (client: PromiseClient, value: boolean) =>
-    expect.poll(() => client.status.get().live, { timeout: 30_000 }).toBe(value)
+    expect.poll(() => client.status.get().live, { timeout: 60_000 }).toBe(value)
   const shows = (client: PromiseClient, n: number) =>
     expect
       .poll(() => client.query("SELECT n FROM counters WHERE id = 'x'"), { timeout: 30_000 })

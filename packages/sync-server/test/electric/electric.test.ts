@@ -202,6 +202,25 @@ describe("a forwarded request", () => {
     expect(electric.asked).toHaveLength(asked)
   })
 
+  it("I6: ends while it waits when the audiences change, and not at a commit in those that are held", async () => {
+    await write(server, join_("ann"))
+    const at = await begin()
+    const waiting = server.get({ ...at, live: "true" })
+    const events = await server.get({ ...at, live: "true", live_sse: "true" })
+    await expect.poll(electric.waiting).toBe(2)
+    await write(server, join_("ann", "blue"))
+    // Electric itself would have answered that there is nothing.
+    expect((await waiting).status).toBe(409)
+    expect(await events.text()).toMatch(/up-to-date/)
+    await expect.poll(electric.waiting).toBe(0)
+    expect(electric.asked.slice(-2).map(({ aborted }) => aborted)).toEqual([true, true])
+    const now = await begin()
+    const next = server.get({ ...now, live: "true" })
+    await expect.poll(electric.waiting).toBe(1)
+    const seq = await write(server, insert("a", { team: "blue" }))
+    expect(JSON.stringify(await (await next).json())).toContain(`"seq":"${seq}"`)
+  })
+
   it("leaves the application's tables to the server's own endpoint", async () => {
     await write(server, join_("ann"), insert("a"))
     const asked = electric.asked.length

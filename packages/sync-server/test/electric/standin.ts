@@ -75,20 +75,30 @@ export const startStandIn = async (options: {
     { headers: { control: "up-to-date", global_last_seen_lsn: String(last) } }
   ]
 
-  const news = (response: ServerResponse, ms: number) =>
-    new Promise<boolean>((resolve) => {
-      const done = (isNews: boolean) => {
+  const commit = (response: ServerResponse, ms: number) =>
+    new Promise<void>((resolve) => {
+      const done = () => {
         clearTimeout(timer)
-        listener.off("notification", heard)
-        response.off("close", gone)
-        resolve(isNews)
+        listener.off("notification", done)
+        response.off("close", done)
+        resolve()
       }
-      const heard = () => done(true)
-      const gone = () => done(false)
-      const timer = setTimeout(() => done(false), ms)
-      listener.on("notification", heard)
-      response.on("close", gone)
+      const timer = setTimeout(done, ms)
+      listener.on("notification", done)
+      response.on("close", done)
     })
+
+  /** The next rows of the shape, when there are some; none when the time is over. */
+  const rowsFrom = async (search: URLSearchParams, seq: number, response: ServerResponse) => {
+    const untilMs = Date.now() + options.holdMs
+    while (Date.now() < untilMs && !response.destroyed) {
+      // A commit may have come since the last look.
+      await commit(response, Math.min(100, untilMs - Date.now()))
+      const rows = await rowsAfter(search, seq)
+      if (rows.length > 0) return rows
+    }
+    return []
+  }
 
   const answer = async (search: URLSearchParams, response: ServerResponse): Promise<void> => {
     if (search.get("secret") !== options.secret) return void response.writeHead(401).end("Unauthorized")
@@ -131,18 +141,14 @@ export const startStandIn = async (options: {
     if (search.get("live_sse") === "true") {
       response.writeHead(200, head(seq, { "content-type": "text/event-stream" }))
       response.flushHeaders()
-      for (let lasts = true; lasts && !response.destroyed; ) {
+      do {
         advance()
         for (const message of messages(rows, seq)) response.write(`data: ${JSON.stringify(message)}\n\n`)
-        lasts = await news(response, options.holdMs)
-        rows = await rowsAfter(search, seq)
-      }
+        rows = await rowsFrom(search, seq, response)
+      } while (rows.length > 0)
       return void response.end()
     }
-    if (rows.length === 0) {
-      await news(response, options.holdMs)
-      rows = await rowsAfter(search, seq)
-    }
+    if (rows.length === 0) rows = await rowsFrom(search, seq, response)
     advance()
     response.writeHead(200, head(seq, { "electric-up-to-date": "" })).end(JSON.stringify(messages(rows, seq)))
   }
