@@ -66,6 +66,15 @@ export const layer = (app: SyncApp.SyncApp, options: ElectricOptions) =>
       const { answerMsMax = 30_000, streamMs = 60_000 } = options
       yield* setupElectric(sql)
 
+      let isDown = false
+      /** Once for each time that it is away: all who wait try again and again. */
+      const report: Report = (...message) =>
+        Effect.suspend(() => {
+          if (isDown) return Effect.logDebug(...message)
+          isDown = true
+          return Effect.logWarning(...message)
+        })
+
       const held = (principal: Principal) => heldBy(sql, setup, app, principal)
 
       /** Done when the principal holds other audiences, the server stops, or the time is over. */
@@ -93,7 +102,7 @@ export const layer = (app: SyncApp.SyncApp, options: ElectricOptions) =>
             yield* hub.open
             const beginMs = yield* Clock.currentTimeMillis
             const answer = yield* Effect.raceFirst(
-              ask(target),
+              ask(target, report),
               watch(principal, first, beginMs + answerMsMax)
             )
             if (answer === "over") return yield* unavailable("Electric does not answer.")
@@ -101,7 +110,8 @@ export const layer = (app: SyncApp.SyncApp, options: ElectricOptions) =>
             const { body, headers, status } = answer
             // An offset that Electric never gave, or has lost.
             if (status === 409 || (status === 400 && !begins(search))) return yield* refetch(first.digest)
-            if (status !== 200) return yield* refused(answer)
+            if (status !== 200) return yield* refused(answer, report)
+            isDown = false
             const passed = passedOf(headers, first.digest)
             if (typeof body === "string")
               return HttpServerResponse.text(body, { contentType: "application/json", headers: passed })
@@ -155,8 +165,10 @@ interface Answer {
 
 const eventStream = "text/event-stream"
 
+type Report = (...message: ReadonlyArray<unknown>) => Effect.Effect<void>
+
 /** Asks Electric. The request ends with the scope: when the client hangs up, and when its answer is sent. */
-const ask = (url: URL): Effect.Effect<Answer, Protocol.Unavailable, Scope.Scope> =>
+const ask = (url: URL, report: Report): Effect.Effect<Answer, Protocol.Unavailable, Scope.Scope> =>
   Effect.gen(function* () {
     const { signal } = yield* Effect.acquireRelease(
       Effect.sync(() => new AbortController()),
@@ -180,7 +192,7 @@ const ask = (url: URL): Effect.Effect<Answer, Protocol.Unavailable, Scope.Scope>
     Effect.catchAll((error) =>
       // The message of the error itself may have the URL, and so the secret.
       Effect.zipRight(
-        Effect.logWarning("Electric cannot be reached", (error as { cause?: unknown }).cause),
+        report("Electric cannot be reached", (error as { cause?: unknown }).cause),
         unavailable("Electric cannot be reached.")
       )
     )
@@ -192,11 +204,11 @@ const streamOf = (answer: Response) =>
     onError: (cause) => cause
   })
 
-const refused = ({ body, headers, status }: Answer) =>
+const refused = ({ body, headers, status }: Answer, report: Report) =>
   Effect.gen(function* () {
     // Who answers may repeat the URL.
     const text = String(body).replaceAll(/secret=[^&\s"]*/g, "secret=…")
-    yield* Effect.logWarning(`Electric answered ${status}: ${text.slice(0, 500)}`)
+    yield* report(`Electric answered ${status}: ${text.slice(0, 500)}`)
     const seconds = Number(headers.get("retry-after") ?? Number.NaN)
     return yield* unavailable("Electric does not serve now.", seconds > 0 ? seconds * 1000 : retryMs)
   })
