@@ -18,3 +18,11 @@ ALTER DATABASE :"database" OWNER TO synchrotron_server;
 ALTER SCHEMA public OWNER TO synchrotron_server;
 GRANT USAGE ON SCHEMA public TO :"principal";
 SQL
+
+# Electric reads one table, which the server grants to it when it starts with ELECTRIC_URL.
+if [ -n "${ELECTRIC_DB_PASSWORD:-}" ]; then
+  psql --set ON_ERROR_STOP=1 --username "$POSTGRES_USER" --dbname "$POSTGRES_DB" \
+    --set password="$ELECTRIC_DB_PASSWORD" <<'SQL'
+CREATE ROLE synchrotron_electric LOGIN REPLICATION NOSUPERUSER NOBYPASSRLS PASSWORD :'password';
+SQL
+fi

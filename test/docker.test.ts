@@ -3,6 +3,7 @@ import { join } from "node:path"
 import { fileURLToPath } from "node:url"
 import { describe, expect, it } from "vitest"
 import { parse } from "yaml"
+import { electricRole } from "../packages/sync-server/src/electric/setup.ts"
 
 const root = fileURLToPath(new URL("..", import.meta.url))
 const read = (path: string): string => readFileSync(join(root, path), "utf8")
@@ -11,6 +12,9 @@ interface Service {
   readonly image?: string
   readonly build?: { readonly context: string; readonly dockerfile: string }
   readonly environment: Record<string, string>
+  readonly command?: ReadonlyArray<string>
+  readonly ports?: ReadonlyArray<string>
+  readonly profiles?: ReadonlyArray<string>
   readonly volumes?: ReadonlyArray<string>
   readonly depends_on?: Record<string, { readonly condition: string }>
   readonly healthcheck: { readonly test: ReadonlyArray<string> }
@@ -22,8 +26,25 @@ const compose: { services: Record<string, Service>; volumes: Record<string, unkn
 const services = Object.entries(compose.services)
 
 describe("docker-compose.yml", () => {
-  it("runs Postgres, the sync server and the app", () => {
-    expect(Object.keys(compose.services).sort()).toEqual(["app", "postgres", "sync-server"])
+  it("runs Postgres, the sync server and the app, and Electric only when asked", () => {
+    const always = services.filter(([, { profiles }]) => profiles === undefined).map(([name]) => name)
+    expect(always.sort()).toEqual(["app", "postgres", "sync-server"])
+    expect(Object.keys(compose.services)).toContain("electric")
+  })
+
+  it("keeps Electric behind the sync server, with a role of its own and its one table", () => {
+    const { electric, postgres, "sync-server": server } = compose.services as Record<string, Service>
+    expect(electric!.profiles).toEqual(["electric"])
+    expect(electric!.ports).toBeUndefined()
+    const [major, minor, patch] = electric!.image!.split(":")[1]!.split(".").map(Number)
+    // Older ones can be talked out of their paths.
+    expect(major! * 1e6 + minor! * 1e3 + patch!).toBeGreaterThanOrEqual(1_007_012)
+    expect(electric!.environment.DATABASE_URL).toContain(`//${electricRole}:`)
+    expect(electric!.environment.ELECTRIC_MANUAL_TABLE_PUBLISHING).toBe("true")
+    expect(electric!.environment.ELECTRIC_SECRET).toBe(server!.environment.ELECTRIC_SECRET)
+    expect(electric!.environment).not.toHaveProperty("ELECTRIC_INSECURE")
+    expect(postgres!.command).toContain("wal_level=logical")
+    expect(read("docker/postgres-init.sh")).toContain(`CREATE ROLE ${electricRole} LOGIN REPLICATION`)
   })
 
   it("gives every service an origin and a health check", () => {
@@ -60,8 +81,9 @@ describe("docker-compose.yml", () => {
       .filter(([name]) => /PASSWORD|SECRET|DATABASE_URL/.test(name))
     expect(secrets.length).toBeGreaterThan(0)
     for (const [name, value] of secrets) {
-      expect(value, name).toMatch(/\$\{\w+:\?[^}]+\}/)
-      const variable = /\$\{(\w+):\?/.exec(value)?.[1]
+      // A profile's secrets are empty without it; nothing of it starts with an empty one.
+      expect(value, name).toMatch(/\$\{\w+:\?[^}]+\}|\$\{ELECTRIC_\w+:-\}/)
+      const variable = /\$\{(\w+):[?-]/.exec(value)?.[1]
       expect(read("docker/env.example"), `${variable} is in env.example`).toContain(`${variable}=`)
     }
   })

@@ -24,6 +24,8 @@ export const unauthorizedRetryMsMax = 300_000
 export const requestTimeoutMs = 30_000
 /** How long reading an answer may take once it has begun: a first sync may be large, and the network slow. */
 export const answerTimeoutMs = 300_000
+/** How long an answer may take over a channel of messages, which does not say when one begins to come. */
+export const messageTimeoutMs = 120_000
 /** Outcomes that are remembered for `outcome(id)`; older ones are forgotten (rejections stay in the inbox). */
 export const outcomesMax = 10_000
 /** Least time between two runs of live queries: a frame. A burst of commits costs one run. */

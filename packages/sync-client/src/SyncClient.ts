@@ -126,6 +126,12 @@ export interface Options extends SessionOptions, ReplicaOptions {
   readonly live?: LiveShape.Options["mode"] | false | undefined
   /** Sends the requests instead of the platform's `fetch`: a server in the same process, a proxy. */
   readonly fetch?: typeof globalThis.fetch | undefined
+  /** Carries the requests instead of HTTP: `TransportDuplex.over(...)` over a WebSocket, or one of your own. */
+  readonly transport?:
+    | ((
+        server: TransportHttp.Options
+      ) => Effect.Effect<Transport & { readonly livePath?: LivePath | undefined }, never, Scope.Scope>)
+    | undefined
   /** A prepared data directory for the first start, see `PgliteClient.prepareImage`: it saves a second or two. */
   readonly image?: PgliteClientOptions["image"]
   /** Further options of the local database. */
@@ -267,17 +273,19 @@ export const open = (options: Options): Effect.Effect<SyncClient, OpenError, Sco
     const user = yield* userOf(options)
     yield* DatabaseLock.acquire(dataDir)
     const sql = yield* Effect.provide(PgliteClient.make({ ...pglite, dataDir, image }), Reactivity.layer)
+    const given = yield* options.transport?.(server) ?? Effect.succeed(undefined)
     const livePath = ({ clientId }: Replica.Replica) =>
-      LiveShape.make({
-        ...server,
-        fetch,
-        clientId,
-        schema: app.schemaHash,
-        mode: mode as LiveShape.Options["mode"]
-      })
-    return yield* make({ ...(mode === false ? {} : { livePath }), ...options, ...user }).pipe(
+      mode === false
+        ? undefined
+        : given === undefined
+          ? LiveShape.make({ ...server, fetch, clientId, schema: app.schemaHash, mode })
+          : given.livePath
+    return yield* make({ livePath, ...options, ...user }).pipe(
       Effect.provideService(SqlClient.SqlClient, sql),
-      Effect.provideServiceEffect(Transport, TransportHttp.makeFetch({ ...server, fetch }))
+      Effect.provideServiceEffect(
+        Transport,
+        given === undefined ? TransportHttp.makeFetch({ ...server, fetch }) : Effect.succeed(given)
+      )
     )
   })
 

@@ -90,7 +90,8 @@ const encodeRequest = Schema.encode(Schema.parseJson(Protocol.SyncRequest))
 export const decodeResponse = Schema.decodeUnknown(Schema.parseJson(Protocol.SyncResponse))
 const decodeError = Schema.decodeUnknown(Schema.parseJson(Protocol.SyncError))
 
-const readAnswer = (text: string): Effect.Effect<Protocol.SyncResponse, TransportError> =>
+/** An answer's body. */
+export const readAnswer = (text: string): Effect.Effect<Protocol.SyncResponse, TransportError> =>
   Effect.mapError(
     decodeResponse(text),
     ({ message }) =>

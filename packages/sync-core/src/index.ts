@@ -1,5 +1,6 @@
 export * as Action from "./Action.ts"
 export * as Cursors from "./Cursors.ts"
+export * as Duplex from "./Duplex.ts"
 export * from "./Errors.ts"
 export * as Execution from "./Execution.ts"
 export * as Hlc from "./Hlc.ts"

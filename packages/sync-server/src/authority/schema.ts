@@ -90,6 +90,13 @@ CREATE INDEX IF NOT EXISTS row_versions_commits ON synchrotron.row_versions (seq
 CREATE INDEX IF NOT EXISTS row_versions_places ON synchrotron.row_versions (audience, tbl, seq, ${placeSql("key")});
 CREATE INDEX IF NOT EXISTS row_versions_gone ON synchrotron.row_versions (seq) WHERE gone;
 
+-- For each audience the last commit that touched it: all that Electric reads. It is kept once a server stands before one.
+CREATE TABLE IF NOT EXISTS synchrotron.feed (
+  audience text COLLATE "C" PRIMARY KEY,
+  seq bigint NOT NULL
+);
+ALTER TABLE synchrotron.realm ADD COLUMN IF NOT EXISTS keeps_feed boolean NOT NULL DEFAULT false;
+
 -- Patches that the current commit has taken back; empty between commits.
 CREATE TABLE IF NOT EXISTS synchrotron.undone (
   n bigint PRIMARY KEY,
@@ -137,12 +144,13 @@ CREATE OR REPLACE FUNCTION synchrotron.publish(top_ms bigint, top_counter intege
 DECLARE
   this_seq bigint;
   from_n bigint;
+  keeps_feed boolean;
   net record;
   audience_sql text;
   audiences_before text[];
   audiences_after text[];
 BEGIN
-  SELECT realm.seq + 1, realm.last_n INTO this_seq, from_n FROM synchrotron.realm FOR UPDATE;
+  SELECT realm.seq + 1, realm.last_n, realm.keeps_feed INTO this_seq, from_n, keeps_feed FROM synchrotron.realm FOR UPDATE;
   FOR net IN
     SELECT k.tbl, array_agg(k.key) AS keys, array_agg(k.before) AS befores, array_agg(k.after) AS afters
     FROM (
@@ -172,6 +180,11 @@ BEGIN
     ) AS x WHERE x.audience IS NOT NULL
     ON CONFLICT (tbl, key, audience) DO UPDATE SET seq = excluded.seq, gone = excluded.gone;
   END LOOP;
+  IF keeps_feed THEN
+    INSERT INTO synchrotron.feed (audience, seq)
+    SELECT DISTINCT v.audience, this_seq FROM synchrotron.row_versions AS v WHERE v.seq = this_seq
+    ON CONFLICT (audience) DO UPDATE SET seq = excluded.seq;
+  END IF;
   DELETE FROM synchrotron.undone;
   UPDATE synchrotron.realm SET seq = this_seq,
     clock_ms = CASE WHEN (top_ms, top_counter) > (clock_ms, clock_counter) THEN top_ms ELSE clock_ms END,
@@ -314,6 +327,7 @@ const tables = [
   "records",
   "dead_letters",
   "row_versions",
+  "feed",
   "undone",
   "external_writes",
   "patches",

@@ -29,18 +29,19 @@ export const count = (name: string, variable: string, description: string, fallb
     Options.withDefault(fallback)
   )
 
-const secretVariable = "SYNCHROTRON_JWT_SECRET"
+/** A secret comes from the environment alone, because other users of the machine can read command lines. */
+export const secretOf = (variable: string) =>
+  Config.option(Config.nonEmptyString(variable)).pipe(Effect.orDie, Effect.map(Option.map(Redacted.make)))
 
-/** The secret comes from the environment alone, because other users of the machine can read command lines. */
-export const jwtSecret = Config.option(Config.nonEmptyString(secretVariable)).pipe(
-  Effect.orDie,
-  Effect.flatMap(
-    Option.match({
-      onNone: () =>
-        new CommandFailed({
-          message: `Set ${secretVariable} to the secret that signs the users' tokens, 32 bytes or more. To make one: export ${secretVariable}=$(openssl rand -base64 48)`
-        }),
-      onSome: (secret) => Effect.succeed(Redacted.make(secret))
-    })
-  )
+const jwtVariable = "SYNCHROTRON_JWT_SECRET"
+
+export const jwtSecret = Effect.flatMap(
+  secretOf(jwtVariable),
+  Option.match({
+    onNone: () =>
+      new CommandFailed({
+        message: `Set ${jwtVariable} to the secret that signs the users' tokens, 32 bytes or more. To make one: export ${jwtVariable}=$(openssl rand -base64 48)`
+      }),
+    onSome: Effect.succeed
+  })
 )

@@ -9,7 +9,7 @@ import { type Database, describe } from "../database.ts"
 import * as SyncServer from "../SyncServer.ts"
 import { compactEveryMs, databaseOf, databaseOptions, retention, retentionOf } from "./database.ts"
 import { CommandFailed, sentence } from "./failure.ts"
-import { jwtSecret, port, text } from "./options.ts"
+import { jwtSecret, port, secretOf, text } from "./options.ts"
 
 export const serve = Command.make(
   "serve",
@@ -30,12 +30,18 @@ export const serve = Command.make(
       "SYNCHROTRON_CORS_ORIGINS",
       "Origins that browsers may call from, separated by commas; any unless given"
     ),
+    electricUrl: text(
+      "electric-url",
+      "ELECTRIC_URL",
+      "Electric that serves the live feed behind this server; the secret comes from ELECTRIC_SECRET"
+    ),
     ...retention,
     compactEveryMs
   },
   (options) =>
     Effect.gen(function* () {
       const secret = yield* jwtSecret
+      const electricSecret = yield* secretOf("ELECTRIC_SECRET")
       const app = yield* loadApp(options.app)
       const database = databaseOf(options)
       const host = Option.getOrElse(options.host, () => SyncServer.hostDefault)
@@ -51,6 +57,9 @@ export const serve = Command.make(
             issuer: Option.getOrUndefined(options.issuer),
             audience: Option.getOrUndefined(options.audience)
           },
+          electric: Option.getOrUndefined(
+            Option.map(options.electricUrl, (url) => ({ url, secret: Option.getOrUndefined(electricSecret) }))
+          ),
           cors: Option.getOrUndefined(Option.map(options.origins, originsOf)),
           ...retentionOf(options),
           compactEveryMs: options.compactEveryMs

@@ -14,6 +14,7 @@ import { Effect, Layer, Option, type Scope } from "effect"
 import { Api, Authentication, CurrentPrincipal, openApiPath } from "../Api.ts"
 import { Authenticator } from "../Auth.ts"
 import { Authority } from "../Authority.ts"
+import { Electric, type ElectricService } from "../electric/Electric.ts"
 import { exposedHeaders } from "../shape/protocol.ts"
 import { respond } from "../shape/respond.ts"
 import { Shapes, type ShapesService } from "../shape/Shapes.ts"
@@ -54,6 +55,7 @@ export const make = (
 > =>
   Effect.gen(function* () {
     const shapes = yield* Effect.serviceOption(Shapes)
+    const electric = yield* Effect.serviceOption(Electric)
     const requests = yield* Requests.make({
       requestsMax: options.limits?.requestsMax ?? 128,
       drainMsMax: options.limits?.drainMsMax ?? drainMsMaxDefault,
@@ -61,7 +63,7 @@ export const make = (
     })
     const bodyBytesMax = options.limits?.bodyBytesMax ?? Protocol.limits.bodyBytesMax
     const routes = HttpApiBuilder.api(Api).pipe(
-      Layer.provide(handlers({ requests, bodyBytesMax, shapes })),
+      Layer.provide(handlers({ requests, bodyBytesMax, shapes, electric })),
       Layer.provide(authentication),
       Layer.provideMerge(HttpServer.layerContext)
     )
@@ -87,9 +89,10 @@ interface Handling {
   readonly requests: Requests.Requests
   readonly bodyBytesMax: number
   readonly shapes: Option.Option<ShapesService>
+  readonly electric: Option.Option<ElectricService>
 }
 
-const handlers = ({ bodyBytesMax, requests, shapes }: Handling) =>
+const handlers = ({ bodyBytesMax, electric, requests, shapes }: Handling) =>
   HttpApiBuilder.group(Api, "v1", (routes) =>
     Effect.map(Authority, (authority) =>
       routes
@@ -107,10 +110,13 @@ const handlers = ({ bodyBytesMax, requests, shapes }: Handling) =>
           )
         )
         .handleRaw("shape", () =>
-          Option.match(shapes, {
-            onNone: () => Effect.succeed(noShapes),
-            onSome: (shapes) =>
-              Effect.flatMap(CurrentPrincipal, (principal) => respond(shapes, requests, principal))
+          Effect.gen(function* () {
+            const principal = yield* CurrentPrincipal
+            const forwarded = Option.isSome(electric)
+              ? yield* electric.value.forward(requests, principal)
+              : undefined
+            if (forwarded !== undefined) return forwarded
+            return Option.isSome(shapes) ? yield* respond(shapes.value, requests, principal) : noShapes
           })
         )
         .handle("health", () =>

@@ -16,12 +16,18 @@ export const readSyncRequest = Effect.fn("http.readSyncRequest")(function* (
   bytesMax: number
 ) {
   const bytes = yield* inflate(request.headers["content-encoding"], yield* read(request, bytesMax), bytesMax)
-  const json = yield* parse(bytes)
-  yield* checkProtocol(json)
-  const decoded = yield* Effect.mapError(decodeRequest(json), describe)
-  yield* checkArgs(decoded.records)
-  return decoded
+  return yield* parseSyncRequest(() => new TextDecoder("utf-8", { fatal: true }).decode(bytes))
 })
+
+/** The same of a text that is here. */
+export const parseSyncRequest = (text: () => string) =>
+  Effect.gen(function* () {
+    const json = yield* parse(text)
+    yield* checkProtocol(json)
+    const decoded = yield* Effect.mapError(decodeRequest(json), describe)
+    yield* checkArgs(decoded.records)
+    return decoded
+  })
 
 const invalid = (message: string) => new Protocol.InvalidRequest({ message })
 const tooLarge = (bytesMax: number) =>
@@ -94,9 +100,9 @@ const inflate = (encoding: string | undefined, bytes: Uint8Array, bytesMax: numb
   }
 }
 
-const parse = (bytes: Uint8Array) =>
+const parse = (text: () => string) =>
   Effect.try({
-    try: (): unknown => JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes)),
+    try: (): unknown => JSON.parse(text()),
     catch: (cause) =>
       invalid(
         cause instanceof SyntaxError

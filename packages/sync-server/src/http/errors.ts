@@ -6,7 +6,7 @@ import { openApiPath, statusByTag } from "../Api.ts"
 
 const retryAfterMsDefault = 1000
 
-const encode = Schema.encodeSync(Protocol.SyncError)
+export const encodeError = Schema.encodeSync(Protocol.SyncError)
 const isSyncError = Schema.is(Protocol.SyncError)
 
 /** The response to an error; `status` only where it is not the error's own. */
@@ -14,7 +14,7 @@ export const errorResponse = (
   error: Protocol.SyncError,
   status: number = statusByTag[error._tag]
 ): HttpServerResponse.HttpServerResponse =>
-  HttpServerResponse.unsafeJson(encode(error), { status, headers: headers(error) })
+  HttpServerResponse.unsafeJson(encodeError(error), { status, headers: headers(error) })
 
 const headers = (error: Protocol.SyncError): Record<string, string> => {
   if (error._tag === "Unauthorized") return { "www-authenticate": "Bearer" }
@@ -45,18 +45,22 @@ export const causeResponse = (
   cause: Cause.Cause<unknown>
 ): Effect.Effect<HttpServerResponse.HttpServerResponse> => {
   const error = Option.getOrUndefined(Cause.failureOption(cause))
-  if (isSyncError(error)) return Effect.succeed(errorResponse(error))
   if (error instanceof HttpServerError.RouteNotFound)
     return Effect.succeed(
       errorResponse(new Protocol.InvalidRequest({ message: noRoute(error.request) }), 404)
     )
+  return Effect.map(causeError(cause), (error) => errorResponse(error))
+}
+
+/** The same as an error of the protocol. */
+export const causeError = (cause: Cause.Cause<unknown>): Effect.Effect<Protocol.SyncError> => {
+  const error = Option.getOrUndefined(Cause.failureOption(cause))
+  if (isSyncError(error)) return Effect.succeed(error)
   if (Cause.isInterruptedOnly(cause))
-    return Effect.succeed(errorResponse(new Protocol.Unavailable({ message: "The server is stopping." })))
+    return Effect.succeed(new Protocol.Unavailable({ message: "The server is stopping." }))
   return Effect.as(
     Effect.logError("A request failed in a way that nobody foresaw", cause),
-    errorResponse(
-      new Protocol.Unavailable({ message: "The server failed on this request; its log says why." })
-    )
+    new Protocol.Unavailable({ message: "The server failed on this request; its log says why." })
   )
 }
 

@@ -1,9 +1,9 @@
 /** The app on Node's own HTTP server, with a shutdown that loses no answer. */
 import { createServer, type Server } from "node:http"
 import type { HttpServerError } from "@effect/platform"
-import { type HttpApp, HttpServer, HttpServerResponse } from "@effect/platform"
+import { type HttpApp, HttpBody, HttpServer, HttpServerResponse } from "@effect/platform"
 import { NodeHttpServer } from "@effect/platform-node"
-import { Effect, Layer } from "effect"
+import { Effect, Layer, Stream } from "effect"
 import type { Authenticator } from "../Auth.ts"
 import type { Authority } from "../Authority.ts"
 import * as App from "./app.ts"
@@ -32,7 +32,7 @@ export const layer = (
         host: options.host ?? hostDefault,
         port: options.port ?? portDefault
       })
-      yield* server.serve(lastWhen(requests.stopping, app))
+      yield* server.serve(interruptible(lastWhen(requests.stopping, app)))
       yield* Effect.addFinalizer(() =>
         Effect.flatMap(requests.stop, (leftMs) => stop(node, answering, leftMs))
       )
@@ -45,6 +45,21 @@ const lastWhen = (stopping: () => boolean, app: HttpApp.Default): HttpApp.Defaul
   Effect.map(app, (response) =>
     stopping() ? HttpServerResponse.setHeader(response, "connection", "close") : response
   )
+
+/**
+ * Effect's server sends bytes without letting itself be interrupted, and waits for their end for ever when the client
+ * hangs up before it: with all that the request's scope holds, such as a place among those who wait. A stream it gives up.
+ */
+const interruptible = (app: HttpApp.Default): HttpApp.Default =>
+  Effect.map(app, (response) => {
+    const { body } = response
+    return body._tag === "Uint8Array"
+      ? HttpServerResponse.setBody(
+          response,
+          HttpBody.stream(Stream.make(body.body), body.contentType, body.contentLength)
+        )
+      : response
+  })
 
 /** Listens no more, waits for the answers that are under way, but not for ever, and hangs up. */
 const stop = (node: Server, answering: ReadonlySet<unknown>, leftMs: number) =>

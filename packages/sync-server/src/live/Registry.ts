@@ -19,6 +19,8 @@ export interface Waiting {
   readonly since: Seq
   /** When it stops waiting, in milliseconds of the clock. */
   readonly untilMs: number
+  /** `rights`: only other audiences are news to it, not what is committed in those that it has. */
+  readonly only?: "rights" | undefined
 }
 
 /** What the log says of the commits up to and with `upTo`, from where the one before it ended. */
@@ -62,7 +64,8 @@ export class Registry {
     }
     this.waiters.add(waiter)
     enter(this.waitersByPrincipal, waiter.key, waiter)
-    for (const audience of waiting.audiences) enter(this.waitersByAudience, audience, waiter)
+    if (waiting.only === undefined)
+      for (const audience of waiting.audiences) enter(this.waitersByAudience, audience, waiter)
     return () => this.remove(waiter)
   }
 
@@ -131,9 +134,10 @@ const leave = <K>(waitersByKey: Map<K, Set<Waiter>>, key: K, waiter: Waiter): vo
   if (waiters?.size === 0) waitersByKey.delete(key)
 }
 
-const concerns = (news: News, { audiences, since }: Waiting): boolean =>
+const concerns = (news: News, { audiences, only, since }: Waiting): boolean =>
   news.upTo > since &&
-  (news.rights || audiences.some((audience) => (news.seqByAudience.get(audience) ?? 0) > since))
+  (news.rights ||
+    (only === undefined && audiences.some((audience) => (news.seqByAudience.get(audience) ?? 0) > since)))
 
 const isSame = (audiences: ReadonlyArray<Audience>, held: ReadonlySet<Audience>): boolean =>
   audiences.length === held.size && audiences.every((audience) => held.has(audience))

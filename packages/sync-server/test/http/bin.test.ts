@@ -1,79 +1,24 @@
 /** The command as a real process. */
-import { type ChildProcess, spawn } from "node:child_process"
+import { once } from "node:events"
 import { mkdtempSync, rmSync } from "node:fs"
-import { createRequire } from "node:module"
+import { createServer } from "node:http"
+import type { AddressInfo } from "node:net"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { fileURLToPath, pathToFileURL } from "node:url"
+import { fileURLToPath } from "node:url"
 import { afterAll, afterEach, describe, expect, inject, it } from "vitest"
 import { createDatabase } from "../../../../test/postgres.ts"
+import { killAll, launch as launchIn, ready } from "../../../../test/server-process.ts"
 import app from "./fixtures/app.ts"
 import { record, request, secret, token as userToken } from "./support.ts"
 
-const bin = fileURLToPath(new URL("../../src/bin.ts", import.meta.url))
 const appPath = fileURLToPath(new URL("./fixtures/app.ts", import.meta.url))
-const tsx = pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href
 const scratch = mkdtempSync(join(tmpdir(), "synchrotron-server-"))
 afterAll(() => rmSync(scratch, { recursive: true, force: true }))
+afterEach(killAll)
 
-interface Running {
-  readonly child: ChildProcess
-  readonly output: () => { readonly stdout: string; readonly stderr: string }
-  /** The first match of the pattern in stdout. */
-  readonly until: (pattern: RegExp) => Promise<RegExpMatchArray>
-  readonly exit: Promise<number | null>
-}
-
-const children: Array<Running> = []
-afterEach(async () => {
-  for (const { child, exit } of children.splice(0)) {
-    child.kill("SIGKILL")
-    await exit
-  }
-})
-
-const launch = (args: ReadonlyArray<string>, env: Record<string, string> = {}): Running => {
-  const child = spawn(process.execPath, ["--import", tsx, bin, ...args], {
-    cwd: scratch,
-    env: { PATH: process.env.PATH, SYNCHROTRON_JWT_SECRET: secret, ...env }
-  })
-  let stdout = ""
-  let stderr = ""
-  const waiting = new Set<() => void>()
-  const wake = () => {
-    for (const check of waiting) check()
-  }
-  child.stdout.setEncoding("utf8").on("data", (chunk) => {
-    stdout += chunk
-    wake()
-  })
-  child.stderr.setEncoding("utf8").on("data", (chunk) => {
-    stderr += chunk
-  })
-  const exit = new Promise<number | null>((resolve) => {
-    child.on("close", (code) => {
-      resolve(code)
-      wake()
-    })
-  })
-  const until = (pattern: RegExp) =>
-    new Promise<RegExpMatchArray>((resolve, reject) => {
-      const check = () => {
-        const match = stdout.match(pattern)
-        if (match) resolve(match)
-        else if (child.exitCode !== null) reject(new Error(`exit ${child.exitCode}: ${stdout}${stderr}`))
-        else return
-        waiting.delete(check)
-      }
-      waiting.add(check)
-      check()
-    })
-  const running = { child, output: () => ({ stdout, stderr }), until, exit }
-  children.push(running)
-  return running
-}
-
-const ready = /^synchrotron-server listening on http:\/\/127\.0\.0\.1:(\d+) \((.+)\)$/m
+const launch = (args: ReadonlyArray<string>, env: Record<string, string>) =>
+  launchIn(args, { cwd: scratch, env: { SYNCHROTRON_JWT_SECRET: secret, ...env } })
 
 const push = async (port: string, token: string, n: number) => {
   const args = { id: `00000000-0000-4000-9000-00000000000${n}`, text: `note ${n}` }
@@ -111,21 +56,38 @@ describe("synchrotron-server", () => {
     expect(await second.exit).toBe(0)
   }, 120_000)
 
-  it("serves from Postgres, without saying the password", async () => {
+  it("serves from Postgres, before an Electric, without saying password or secret", async () => {
     const database = await createDatabase(inject("postgresUrl"), "serve")
+    const asked: Array<string> = []
+    const electric = createServer((request, response) => {
+      asked.push(request.url!)
+      response.writeHead(503).end(request.url)
+    }).listen(0, "127.0.0.1")
+    await once(electric, "listening")
     try {
       const server = launch(["serve", "--port", "0"], {
         SYNCHROTRON_APP: appPath,
-        DATABASE_URL: database.url
+        DATABASE_URL: database.url,
+        ELECTRIC_URL: `http://127.0.0.1:${(electric.address() as AddressInfo).port}`,
+        ELECTRIC_SECRET: "only between the two"
       })
       const [, port, where] = await server.until(ready)
       const url = new URL(database.url)
       expect(where).toBe(`Postgres ${url.host}${url.pathname}`)
       const health = await fetch(`http://127.0.0.1:${port}/v1/health`)
       expect(await health.json()).toMatchObject({ status: "ok" })
+      const feed = await fetch(`http://127.0.0.1:${port}/v1/shape?table=synchrotron.feed&offset=now`, {
+        headers: { authorization: `Bearer ${await userToken()}` }
+      })
+      expect(feed.status).toBe(503)
+      expect(asked).toEqual([expect.stringContaining("secret=only+between+the+two")])
       server.child.kill("SIGTERM")
       expect(await server.exit, server.output().stderr).toBe(0)
+      const { stderr, stdout } = server.output()
+      expect(stdout + stderr).toContain("Electric answered 503")
+      expect(stdout + stderr).not.toMatch(/between/)
     } finally {
+      electric.close()
       await database.drop()
     }
   }, 120_000)

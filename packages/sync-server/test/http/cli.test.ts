@@ -50,6 +50,8 @@ describe("the command line", () => {
     const help = await run(["serve", "--help"])
     for (const variable of [
       "DATABASE_URL",
+      "ELECTRIC_URL",
+      "ELECTRIC_SECRET",
       "SYNCHROTRON_APP",
       "SYNCHROTRON_DATA_DIR",
       "SYNCHROTRON_HOST",
@@ -126,6 +128,12 @@ describe("the command line", () => {
       ["compact", "--data-dir", "memory://"],
       {},
       /is not set up for this version of the server\. Start the server on it once/
+    ],
+    [
+      "Electric behind an embedded store",
+      ["serve"],
+      { ...serving, ELECTRIC_URL: "http://127.0.0.1:1" },
+      /^Electric reads a Postgres.*DATABASE_URL.*ELECTRIC_URL/
     ],
     ["a window that is none", ["compact", "--reorder-window-records", "-1"], {}, /-1/],
     ["a port that is a word", ["serve"], { ...serving, SYNCHROTRON_PORT: "many" }, /SYNCHROTRON_PORT/],

@@ -40,6 +40,36 @@ describe("Registry", () => {
     expect(registry.size).toBe(0)
   })
 
+  it("I6: wakes who waits for other audiences alone when it may hold others, and not at a commit in those that it has", () => {
+    const registry = new Registry()
+    let woken = 0
+    const wait = (since: number) =>
+      registry.add(
+        {
+          principal: ann,
+          audiences: ["red"] as unknown as ReadonlyArray<Audience>,
+          since: since as Seq,
+          untilMs: 1000,
+          only: "rights"
+        },
+        () => woken++
+      )
+    wait(5)
+    registry.tell(news(6, { red: 6 }))
+    expect(woken).toBe(0)
+    registry.tell(news(7, { lists: 7 }, true))
+    expect(registry.before(7 as Seq)).toEqual([ann])
+    registry.regard(ann, ["red"] as unknown as ReadonlyArray<Audience>)
+    expect(woken).toBe(0)
+    registry.regard(ann, ["red", "blue"] as unknown as ReadonlyArray<Audience>)
+    expect(woken).toBe(1)
+    // What was heard between its reading and its waiting.
+    wait(5)
+    expect(woken).toBe(2)
+    wait(7)
+    expect(woken).toBe(2)
+  })
+
   it("lets those sleep who have read the commit already", () => {
     const registry = new Registry()
     const ahead = waiter(registry, 9, ["red"])

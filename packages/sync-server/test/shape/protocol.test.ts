@@ -256,4 +256,19 @@ describe.each(databases)("GET /v1/shape on %s", (kind) => {
     expect(Number(refused.headers.get("retry-after"))).toBeGreaterThan(0)
     expect((await server.get(live)).status).toBe(200)
   })
+
+  it("I9: has the place again of a client that hung up while it waited", async () => {
+    const { handle, offset } = await load()
+    const live = { table: "notes", offset, handle, live: "true" }
+    const leave = async (more: Record<string, string>) => {
+      const controller = new AbortController()
+      const answer = server.get({ ...live, ...more }, "ann", controller.signal)
+      // It waits in the hub by now, or is on its way there.
+      await Promise.race([answer, new Promise((resolve) => setTimeout(resolve, 50))])
+      controller.abort()
+      await answer.catch(() => {})
+    }
+    for (let i = 0; i < 4; i++) for (const more of [{}, { live_sse: "true" }]) await leave(more)
+    await expect.poll(async () => (await server.get(live)).status, { timeout: 10_000 }).toBe(200)
+  })
 })

@@ -51,11 +51,15 @@ export interface Server {
 export const serve = async (
   { database }: Place,
   live: SyncServer.LiveOptions = {},
-  port = 0
+  port = 0,
+  electric?: SyncServer.ElectricOptions
 ): Promise<Server> => {
   const scope = Effect.runSync(Scope.make())
   const context = await Effect.runPromise(
-    Scope.extend(Layer.build(SyncServer.layer({ app, database, jwtSecret: secret, port, live })), scope)
+    Scope.extend(
+      Layer.build(SyncServer.layer({ app, database, jwtSecret: secret, port, live, electric })),
+      scope
+    )
   )
   const { address } = Context.get(context, HttpServer.HttpServer)
   const bound = address._tag === "TcpAddress" ? address.port : 0

@@ -1,0 +1,1 @@
+export { kitchenApp as default } from "../kitchen.ts"
