@@ -183,6 +183,8 @@ export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError
       while (true) {
         const next = yield* replica.following(request, response)
         const asked = next === null ? null : yield* Effect.fork(ask(next))
+        // A turn of the event loop, in which the request leaves: a local database works without one.
+        if (asked !== null) yield* Effect.sleep(0)
         const kept = yield* Effect.uninterruptible(
           receive(request, response, { asked: asked !== null })
         ).pipe(Effect.onError(() => (asked === null ? Effect.void : Fiber.interrupt(asked))))

@@ -11,6 +11,11 @@ export class FakeReplica {
   restampedTo: number | undefined
   cursorsForgotten = 0
   load: { position: null; rowsDone: number; rowsTotal: number } | null = null
+  /** What answers have been received, and how many requests had been sent then, if it is told. */
+  requested = () => 0
+  readonly receivedAt: Array<number> = []
+  private position: Protocol.Position | undefined
+  private readonly sentInLoad = new Set<RecordId>()
   private ids = 0
 
   execute(): RecordId {
@@ -24,16 +29,37 @@ export class FakeReplica {
     (clientTimeMs) =>
       ({
         clientTimeMs,
-        records: this.queue.slice(0, this.recordsMax).map((id) => ({ id, args: null }))
+        ...(this.position === undefined ? {} : { position: this.position }),
+        records: this.queue
+          .filter((id) => this.position === undefined || !this.sentInLoad.has(id))
+          .slice(0, this.recordsMax)
+          .map((id) => ({ id, args: null }))
       }) as unknown as Protocol.SyncRequest
   )
 
   readonly service = {
     request: this.request,
-    following: () => Effect.succeed(null),
-    receive: (_request: Protocol.SyncRequest, response: Protocol.SyncResponse) =>
-      Effect.sync(() => {
+    following: (request: Protocol.SyncRequest, response: Protocol.SyncResponse) =>
+      Effect.sync(() =>
+        response.next !== null &&
+        this.queue.every(
+          (id) => this.sentInLoad.has(id) || request.records.some((record) => record.id === id)
+        )
+          ? { ...request, records: [], position: response.next }
+          : null
+      ),
+    receive: (request: Protocol.SyncRequest, response: Protocol.SyncResponse) =>
+      // Long enough for a request that is sent meanwhile.
+      Effect.map(Effect.repeatN(Effect.yieldNow(), 20), () => {
         this.received++
+        this.receivedAt.push(this.requested())
+        this.position = response.next ?? undefined
+        if (response.next !== null) {
+          for (const { id } of request.records) this.sentInLoad.add(id)
+          this.load = { position: null, rowsDone: (this.load?.rowsDone ?? 0) + 10, rowsTotal: 30 }
+          return { path: "chunk", rows: 10, replayed: 0, seq: response.seq, load: this.load }
+        }
+        this.load = null
         this.seq = response.seq
         const judged = new Set(response.verdicts.map(({ id }) => id))
         this.queue = this.queue.filter((id) => !judged.has(id))
@@ -70,5 +96,6 @@ export const answerTo = (request: Protocol.SyncRequest, seq = 1) =>
   ({
     seq,
     verdicts: request.records.map(({ id }) => ({ id, outcome: "applied" })),
-    notices: []
+    notices: [],
+    next: null
   }) as unknown as Protocol.SyncResponse

@@ -312,6 +312,53 @@ describe("Session", () => {
     })
   )
 
+  /** Three chunks, of which `position` counts. */
+  const chunk = (request: Protocol.SyncRequest) => {
+    const n = Number(request.position ?? 0) + 1
+    return { ...answerTo(request), ...(n < 3 ? { next: n as never, verdicts: [] } : {}) }
+  }
+
+  it.scoped("asks for the next chunk of a load while one is kept, and says how far it is", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp({ paused: true })
+      world.fake.requested = () => world.requests.length
+      world.answer = (request) => Effect.succeed(chunk(request))
+      const loads: Array<Status.Status["load"]> = []
+      world.status.subscribe(() => loads.push(world.status.get().load))
+      yield* world.session.resume
+      yield* settle
+      expect(world.requests.map(({ position }) => position)).toEqual([undefined, 1, 2])
+      expect(world.fake.receivedAt).toEqual([2, 3, 3])
+      expect(loads.filter((load, i) => load !== null && load !== loads[i - 1])).toEqual([
+        { rowsDone: 10, rowsTotal: 30, phase: "fetching" },
+        { rowsDone: 20, rowsTotal: 30, phase: "fetching" },
+        { rowsDone: 20, rowsTotal: 30, phase: "applying" }
+      ])
+      expect(world.status.get()).toMatchObject({ phase: "idle", load: null, firstSyncDone: true })
+      expect(world.atOnceMax).toBe(1)
+    })
+  )
+
+  it.scoped(
+    "keeps what came of a load when the next request fails, and sends a new record before more rows",
+    () =>
+      Effect.gen(function* () {
+        const world = yield* setUp({ paused: true })
+        world.answer = (request) =>
+          request.position === undefined ? Effect.succeed(chunk(request)) : offline(request)
+        yield* world.session.resume
+        yield* settle
+        expect(world.status.get()).toMatchObject({
+          phase: "waiting",
+          load: { rowsDone: 10, phase: "fetching" }
+        })
+        world.answer = (request) => Effect.succeed(chunk(request))
+        yield* world.execute
+        yield* TestClock.adjust(SessionState.settings.retryMsMin * 2)
+        expect(world.requests.slice(2).map(({ records }) => records.length)).toEqual([1, 0])
+      })
+  )
+
   it.scoped(
     "asks for all rows when its cursors are too old, also after it has stamped its records again",
     () =>
