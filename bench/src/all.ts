@@ -2,6 +2,7 @@
 import { Effect } from "effect"
 import { bootstrapMemory, bootstrapTime } from "./bootstrap.ts"
 import { converge, idle } from "./converge.ts"
+import { fanout, idleSessions, latency } from "./live/live.ts"
 import { localAction } from "./local.ts"
 import type { Measurement, Scale } from "./measure.ts"
 import { rebase } from "./rebase.ts"
@@ -37,5 +38,8 @@ export const benchmarks: ReadonlyArray<
   [
     "storage-40000-compacted",
     (scale) => one(storage("storage-40000-compacted", 40_000, { compacted: true }, scale))
-  ]
+  ],
+  ["live-latency", latency],
+  ["fanout-500", (scale) => fanout(500, scale)],
+  ["idle-2000-sessions", (scale) => idleSessions(2000, scale)]
 ]

@@ -108,14 +108,14 @@ export const bootstrapMemory = (
     const few = yield* bootstrap(Math.ceil(rows / 10), "disk", 1)
     const many = yield* bootstrap(rows, "disk", 1)
     const inMiB = (name: string, value: number, baseline: number): Measurement => ({
-      name: `bootstrap-${rowsFull / 1000}k-${name}`,
+      name: `bootstrap-${rowsFull / 1000}k${name}`,
       unit: "MiB",
       value: Math.round(value / 1024),
       baseline: Math.round(baseline / 1024),
       ratio: Number((value / baseline).toPrecision(4))
     })
     return [
-      inMiB("client", many.loads[0]!.peakKiB, few.loads[0]!.peakKiB),
-      inMiB("server", many.serverPeakKiB, few.serverPeakKiB)
+      inMiB("", many.loads[0]!.peakKiB, few.loads[0]!.peakKiB),
+      inMiB("-server", many.serverPeakKiB, few.serverPeakKiB)
     ]
   })

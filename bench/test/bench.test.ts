@@ -8,8 +8,7 @@ describe("benchmarks work at tiny sizes, and check what they measured", () => {
     "$name",
     async ({ name, run }) => {
       const results = await Effect.runPromise(run(tinyScale))
-      expect(results.length).toBeGreaterThan(0)
-      for (const result of results) expect(result.name).toMatch(new RegExp(`^${name}`))
+      expect(results[0]!.name).toBe(name)
       for (const result of results) expect(result.ratio).toBeGreaterThan(0)
     },
     120_000

@@ -2,6 +2,14 @@
 
 /** Time between two syncs when nothing else asks for one; 0 turns polling off. */
 export const pollMs = 5_000
+/** The same while the live path is up, which then is what asks for syncs. */
+export const livePollMs = 60_000
+/** How long the live path may be silent until it counts as broken; the server says something every 21 seconds. */
+export const liveSilenceMsMax = 60_000
+/** Messages of the live path that wait to be applied; behind them one sync brings the rest. */
+export const liveQueueMax = 100
+/** How long a live path that has ended may have lasted to count as one that does not work. */
+export const liveMsMin = 5_000
 /** How long a local commit waits for company before it is sent. */
 export const commitDebounceMs = 5
 /** First wait after a retryable failure; doubles with each further one. Also the least time between two attempts. */

@@ -4,11 +4,24 @@
  * it hears of them, an answer is applied in one transaction (I5), and a request may be repeated (I4).
  */
 import type { SqlError } from "@effect/sql"
-import type { Cursors, Protocol, RecordId, Replica } from "@synchrotron/sync-core"
-import { Cause, Clock, Deferred, Effect, Exit, Fiber, Queue, Random, Runtime, type Scope } from "effect"
+import type { Cursors, Live, Protocol, RecordId, Replica } from "@synchrotron/sync-core"
+import {
+  Cause,
+  Clock,
+  Deferred,
+  Effect,
+  Exit,
+  Fiber,
+  FiberHandle,
+  Queue,
+  Random,
+  Runtime,
+  type Scope
+} from "effect"
 import type { Connectivity } from "./Connectivity.ts"
 import { ClientClosed, SyncPaused } from "./Errors.ts"
 import { fit } from "./fit.ts"
+import type { LivePath } from "./LivePath.ts"
 import * as SessionState from "./SessionState.ts"
 import type { Load, Phase, Status, StatusStore } from "./Status.ts"
 import { kindOf, reachedServer, type SyncFailure, tagOf, toStatusError } from "./SyncFailure.ts"
@@ -19,7 +32,7 @@ export interface Session {
   /** A record was executed: count it and send it soon. */
   readonly executed: (id: RecordId) => Effect.Effect<void>
   readonly isPending: (id: RecordId) => boolean
-  /** Something may have changed on the server: sync soon, unless a failure says to wait. For a live path. */
+  /** Something may have changed on the server: sync soon, unless a failure says to wait. */
   readonly poke: Effect.Effect<void>
   /**
    * One full round, now: done when everything that was pending at the call is judged and an answer to a request
@@ -37,6 +50,8 @@ export interface Session {
 export interface Options {
   readonly replica: Replica.Replica
   readonly transport: Transport
+  /** What tells of commits as they happen, while the session is neither paused nor offline. */
+  readonly livePath?: LivePath | undefined
   readonly status: StatusStore
   readonly connectivity: Connectivity
   readonly settings: SessionState.Settings
@@ -47,7 +62,7 @@ export interface Options {
 
 export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError, Scope.Scope> =>
   Effect.gen(function* () {
-    const { connectivity, onReceived, replica, settings, status, transport } = options
+    const { connectivity, livePath, onReceived, replica, settings, status, transport } = options
     // Their ids are kept here, so that counting them costs no query.
     const pending = new Set<RecordId>()
     const waiters = new Waiters()
@@ -119,6 +134,47 @@ export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError
 
     const ask = (request: Protocol.SyncRequest) =>
       Effect.raceFirst(transport.sync(request), Deferred.await(abandoned))
+
+    /** Not while an answer is on its way, which may bring the same. */
+    const follow = (message: Live.Message) =>
+      Effect.gen(function* () {
+        if (state.paused) return
+        const { decision, received } = yield* replica.follow(message)
+        if (decision === "sync") yield* dispatch({ _tag: "Commit" })
+        if (received === null || message.answer === null) return
+        yield* onReceived(message.answer)
+        publish({ lastSyncedAt: yield* Clock.currentTimeMillis, seq: received.seq })
+      }).pipe(
+        Effect.uninterruptible,
+        flight.withPermits(1),
+        Effect.catchAllCause((cause) =>
+          Cause.isInterruptedOnly(cause)
+            ? Effect.void
+            : Effect.zipRight(
+                Effect.logError("A message of the live path could not be applied", cause),
+                dispatch({ _tag: "Commit" })
+              )
+        ),
+        Effect.withSpan("Session.follow")
+      )
+
+    const liveFiber = yield* FiberHandle.make<void>()
+    /** Begins or ends the live path, as the state wants it. */
+    const enliven = Effect.suspend(() =>
+      livePath === undefined
+        ? Effect.void
+        : SessionState.wantsLive(state)
+          ? FiberHandle.run(liveFiber, livePath.run(listener), { onlyIfMissing: true })
+          : FiberHandle.clear(liveFiber)
+    )
+    const listener = {
+      message: follow,
+      missed: dispatch({ _tag: "Commit" }),
+      up: (live: boolean) =>
+        Effect.suspend(() =>
+          state.live === live ? Effect.void : dispatch({ _tag: live ? "Live" : "Quiet" }, { live })
+        )
+    }
 
     /** One request and its answer, or those of a load: the next chunk is on its way while one is kept. */
     const exchange = Effect.gen(function* () {
@@ -204,7 +260,7 @@ export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError
     yield* Effect.acquireRelease(
       Effect.sync(() =>
         connectivity.subscribe((online) => {
-          runFork(dispatch({ _tag: online ? "Online" : "Offline" }, { online }))
+          runFork(Effect.zipRight(dispatch({ _tag: online ? "Online" : "Offline" }, { online }), enliven))
         })
       ),
       (unsubscribe) =>
@@ -214,6 +270,7 @@ export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError
         })
     )
     yield* Effect.forkScoped(Effect.forever(loop))
+    yield* enliven
 
     return {
       executed: (id) =>
@@ -231,11 +288,12 @@ export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError
       ),
       pause: Effect.gen(function* () {
         yield* dispatch({ _tag: "Pause" })
+        yield* enliven
         waiters.paused(new SyncPaused())
         yield* Deferred.fail(abandoned, new SyncPaused())
         yield* flight.withPermits(1)(Effect.void)
       }),
-      resume: dispatch({ _tag: "Resume" })
+      resume: Effect.zipRight(dispatch({ _tag: "Resume" }), enliven)
     }
   })
 

@@ -16,6 +16,7 @@
  * | online           | run            | run again after  | run                    | run          | run    |
  * | resume           | run            | run again after  | run                    | run          | run    |
  * | pause            | nothing runs until resume; the session ends what is running                     |
+ * | live, quiet      | the live path is up, or down: how long until the next poll, nothing else        |
  *
  * What holds (tests cite the numbers):
  *
@@ -24,13 +25,14 @@
  * - S3 Two attempts after a retryable failure are at least `retryMsMin` apart, unless sync, online or resume asks.
  * - S4 The server's `retryAfterMs` is kept, unless sync, online or resume asks.
  * - S5 A final failure is not tried again until sync, online or resume asks.
- * - S6 No wait is longer than its maximum: `pollMs`, `retryMsMax`, `unauthorizedRetryMsMax` or the server's.
+ * - S6 No wait is longer than its maximum: `pollMs`, `livePollMs`, `retryMsMax`, `unauthorizedRetryMsMax` or the server's.
  * - S7 Nothing asked for is forgotten: after a commit or sync a run follows, unless S2 or S5 forbids it.
  */
 import * as Limits from "./Limits.ts"
 
 export interface Settings {
   readonly pollMs: number
+  readonly livePollMs: number
   readonly commitDebounceMs: number
   readonly retryMsMin: number
   readonly retryMsMax: number
@@ -40,6 +42,7 @@ export interface Settings {
 
 export const settings: Settings = {
   pollMs: Limits.pollMs,
+  livePollMs: Limits.livePollMs,
   commitDebounceMs: Limits.commitDebounceMs,
   retryMsMin: Limits.retryMsMin,
   retryMsMax: Limits.retryMsMax,
@@ -54,6 +57,8 @@ export interface State {
   readonly paused: boolean
   /** What the device says; while false only sync, online and the slowest retry attempt anything. */
   readonly deviceOnline: boolean
+  /** Whether the live path tells of commits. */
+  readonly live: boolean
   readonly running: boolean
   /** Whether sync, online or resume asked since the last run began. */
   readonly urgent: boolean
@@ -73,7 +78,19 @@ export interface Failure {
 }
 
 export type Event =
-  | { readonly _tag: "Commit" | "Sync" | "Online" | "Offline" | "Pause" | "Resume" | "Begin" | "Abandon" }
+  | {
+      readonly _tag:
+        | "Commit"
+        | "Sync"
+        | "Online"
+        | "Offline"
+        | "Pause"
+        | "Resume"
+        | "Begin"
+        | "Abandon"
+        | "Live"
+        | "Quiet"
+    }
   /** An answer was applied; `more`: records are left and this run made progress. */
   | { readonly _tag: "Done"; readonly more: boolean }
   /** `jitter` is a random number in [0, 1). */
@@ -97,6 +114,7 @@ export const initial = (options: {
 }): State => ({
   paused: options.paused,
   deviceOnline: options.deviceOnline,
+  live: false,
   running: false,
   urgent: false,
   wantedAt: options.nowMs,
@@ -126,8 +144,12 @@ export const step = (state: State, event: Event, nowMs: number, settings: Settin
       return { ...state, running: true, urgent: false, wantedAt: null }
     case "Abandon":
       return { ...state, running: false, wantedAt: nowMs }
+    case "Live":
+      return { ...state, live: true }
+    case "Quiet":
+      return { ...state, live: false, wantedAt: earlier(state.wantedAt, nextPoll(nowMs, settings)) }
     case "Done": {
-      const next = event.more ? nowMs : settings.pollMs > 0 ? nowMs + settings.pollMs : null
+      const next = event.more ? nowMs : nextPoll(nowMs, settings, state.live)
       return { ...state, running: false, wantedAt: earlier(state.wantedAt, next), failure: null }
     }
     case "Failed": {
@@ -153,6 +175,9 @@ export const decide = (state: State, nowMs: number, settings: Settings): Decisio
   const due = dueAt(state, settings)
   return due === null ? rest : due <= nowMs ? run : { _tag: "Wait", untilMs: due }
 }
+
+/** Whether the live path may be used. */
+export const wantsLive = ({ deviceOnline, paused }: State): boolean => deviceOnline && !paused
 
 /** When the session tries again by itself after a failure, or null. */
 export const retryAt = (state: State): number | null =>
@@ -184,6 +209,10 @@ const dueAt = (state: State, settings: Settings): number | null => {
   if (state.wantedAt === null || state.deviceOnline) return state.wantedAt
   return state.wantedAt + settings.retryMsMax
 }
+
+/** When to look again, if nothing else asks for it; null without polling. */
+const nextPoll = (nowMs: number, { livePollMs, pollMs }: Settings, live = false): number | null =>
+  pollMs > 0 ? nowMs + (live ? Math.max(pollMs, livePollMs) : pollMs) : null
 
 const cut = (failure: Failure, atMs: number): Failure =>
   failure.kind === "retryable"

@@ -31,6 +31,8 @@ export interface Status {
   readonly phase: Phase
   /** False when the device says that it is offline, or when the last attempt did not reach the server. */
   readonly online: boolean
+  /** Whether changes come as they happen; they are asked for now and then otherwise. */
+  readonly live: boolean
   /** Records that the authority has not judged yet. */
   readonly pending: number
   /** Records in the inbox of refused ones. */
@@ -54,6 +56,7 @@ export interface Status {
 export const initial: Status = {
   phase: "idle",
   online: true,
+  live: false,
   pending: 0,
   rejected: 0,
   lastSyncedAt: null,

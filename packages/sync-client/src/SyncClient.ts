@@ -32,7 +32,9 @@ import { type ClientClosed, type DatabaseInUse, OutcomeForgotten, UserUnknown } 
 import type { Execute, Execution, Submit } from "./Execute.ts"
 import * as Inbox from "./Inbox.ts"
 import { claimsOf } from "./Jwt.ts"
+import type { LivePath } from "./LivePath.ts"
 import { LiveQueries, type LiveQueryError } from "./LiveQuery.ts"
+import * as LiveShape from "./LiveShape.ts"
 import * as Observable from "./Observable.ts"
 import { Outcomes } from "./Outcomes.ts"
 import { type Query, query } from "./Reader.ts"
@@ -88,8 +90,13 @@ export const makeViews = (): Views => ({
 })
 
 export interface SessionOptions {
-  /** Milliseconds between two syncs when nothing else asks for one; 5,000 unless given, 0 for never. */
+  /**
+   * Milliseconds between two syncs when nothing else asks for one; 5,000 unless given, 0 for never. A minute at least while
+   * changes come live.
+   */
   readonly pollMs?: number | undefined
+  /** What tells of commits as they happen; nothing unless given. */
+  readonly livePath?: ((replica: Replica.Replica) => LivePath | undefined) | undefined
   /** Start without syncing, until `resume()`. */
   readonly paused?: boolean | undefined
   /** What tells about the device's network; the browser's events unless given. */
@@ -112,6 +119,11 @@ export interface Options extends SessionOptions, ReplicaOptions {
   readonly dataDir: string
   /** Where the server is, and the token that says who the user is. */
   readonly server: TransportHttp.Options
+  /**
+   * How changes come as they happen: by server-sent events unless given, which fall back to long polls where they do not
+   * get through. `false`: they do not, and the client asks every `pollMs`.
+   */
+  readonly live?: LiveShape.Options["mode"] | false | undefined
   /** Sends the requests instead of the platform's `fetch`: a server in the same process, a proxy. */
   readonly fetch?: typeof globalThis.fetch | undefined
   /** A prepared data directory for the first start, see `PgliteClient.prepareImage`: it saves a second or two. */
@@ -155,6 +167,7 @@ export const fromReplica = (
     const session: Session.Session = yield* Session.make({
       replica,
       transport: yield* Transport,
+      livePath: options.livePath?.(replica),
       status,
       connectivity: options.connectivity ?? Connectivity.browser(),
       settings: {
@@ -250,11 +263,19 @@ export const make = (
 /** Opens the local database and connects it to the server, for the life of the scope. */
 export const open = (options: Options): Effect.Effect<SyncClient, OpenError, Scope.Scope> =>
   Effect.gen(function* () {
-    const { dataDir, fetch, image, pglite, server } = options
+    const { app, dataDir, fetch, image, live: mode = "sse", pglite, server } = options
     const user = yield* userOf(options)
     yield* DatabaseLock.acquire(dataDir)
     const sql = yield* Effect.provide(PgliteClient.make({ ...pglite, dataDir, image }), Reactivity.layer)
-    return yield* make({ ...options, ...user }).pipe(
+    const livePath = ({ clientId }: Replica.Replica) =>
+      LiveShape.make({
+        ...server,
+        fetch,
+        clientId,
+        schema: app.schemaHash,
+        mode: mode as LiveShape.Options["mode"]
+      })
+    return yield* make({ ...(mode === false ? {} : { livePath }), ...options, ...user }).pipe(
       Effect.provideService(SqlClient.SqlClient, sql),
       Effect.provideServiceEffect(Transport, TransportHttp.makeFetch({ ...server, fetch }))
     )

@@ -14,6 +14,7 @@
 import { FetchHttpClient, HttpClient, HttpClientRequest, type HttpClientResponse } from "@effect/platform"
 import { Protocol } from "@synchrotron/sync-core"
 import { Clock, Effect, Layer, Option, Schema } from "effect"
+import { decodeResponse } from "./decode.ts"
 import { Offline } from "./Errors.ts"
 import * as Limits from "./Limits.ts"
 import { Transport, type TransportError } from "./Transport.ts"
@@ -86,7 +87,6 @@ const within = <A>(timeoutMs: number, effect: Effect.Effect<A, Offline>): Effect
   })
 
 const encodeRequest = Schema.encode(Schema.parseJson(Protocol.SyncRequest))
-const decodeResponse = Schema.decodeUnknown(Schema.parseJson(Protocol.SyncResponse))
 const decodeError = Schema.decodeUnknown(Schema.parseJson(Protocol.SyncError))
 
 const readAnswer = (text: string): Effect.Effect<Protocol.SyncResponse, TransportError> =>

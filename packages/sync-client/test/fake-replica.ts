@@ -1,5 +1,5 @@
 /** A replica without a database: a queue of ids, for the session's tests. */
-import type { Protocol, RecordId, Replica, Seq } from "@synchrotron/sync-core"
+import { Live, type Protocol, type RecordId, type Replica, type Seq } from "@synchrotron/sync-core"
 import { Clock, Effect, Stream } from "effect"
 
 export class FakeReplica {
@@ -64,6 +64,17 @@ export class FakeReplica {
         const judged = new Set(response.verdicts.map(({ id }) => id))
         this.queue = this.queue.filter((id) => !judged.has(id))
         return { path: "rows", rows: 0, replayed: 0, seq: response.seq, load: null }
+      }),
+    follow: (message: Live.Message) =>
+      Effect.sync(() => {
+        const cursors = { seq: this.seq as Seq, cursors: {}, held: [], load: this.load }
+        const decision = Live.decide({ cursors, pending: this.queue.length > 0 }, message)
+        if (decision !== "apply") return { decision, received: null }
+        this.seq = message.seq
+        return {
+          decision,
+          received: { path: "rows", rows: 0, replayed: 0, seq: message.seq, load: null }
+        }
       }),
     restamp: (serverTimeMs: number) =>
       Effect.sync(() => {

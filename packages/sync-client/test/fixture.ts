@@ -68,6 +68,8 @@ export class FakeAuthority {
 
   readonly fetch: typeof globalThis.fetch = async (input, init) => {
     const request = new Request(input, init)
+    // It has no feed.
+    if (request.method === "GET") return Response.json({}, { status: 404 })
     const intercepted = await this.intercept?.(request)
     if (intercepted !== undefined) return intercepted
     return Response.json(this.answer((await request.json()) as Protocol.SyncRequest))

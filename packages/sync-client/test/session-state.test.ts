@@ -18,7 +18,9 @@ const outside = fc.constantFrom<Event>(
   { _tag: "Online" },
   { _tag: "Offline" },
   { _tag: "Pause" },
-  { _tag: "Resume" }
+  { _tag: "Resume" },
+  { _tag: "Live" },
+  { _tag: "Quiet" }
 )
 const ending: fc.Arbitrary<Event> = fc.oneof(
   fc.record({ _tag: fc.constant("Done" as const), more: fc.boolean() }),
@@ -106,7 +108,8 @@ describe("SessionState", () => {
         for (const { retryAfterMs, state, waitMs } of waits) {
           const longest =
             state.failure === null
-              ? settings.pollMs + (state.deviceOnline ? 0 : settings.retryMsMax)
+              ? (state.live ? settings.livePollMs : settings.pollMs) +
+                (state.deviceOnline ? 0 : settings.retryMsMax)
               : state.failure.kind === "retryable"
                 ? settings.retryMsMax
                 : settings.unauthorizedRetryMsMax

@@ -1,7 +1,7 @@
 /** The session with a clock that the test moves, a replica without a database and a scripted transport. */
 import { describe, expect, it } from "@effect/vitest"
-import { Offline, Session, SessionState, type TransportError } from "@synchrotron/sync-client"
-import { Protocol } from "@synchrotron/sync-core"
+import { type Listener, Offline, Session, SessionState, type TransportError } from "@synchrotron/sync-client"
+import { type Live, Protocol, type Seq } from "@synchrotron/sync-core"
 import { Cause, Deferred, Effect, Exit, Fiber, Scope, TestClock } from "effect"
 import * as Observable from "../src/Observable.ts"
 import * as Status from "../src/Status.ts"
@@ -31,10 +31,25 @@ const setUp = (
       requests: [] as Array<Protocol.SyncRequest>,
       atOnce: 0,
       atOnceMax: 0,
-      answer: ok as Answer
+      answer: ok as Answer,
+      listener: null as Listener | null
     }
     const session = yield* Session.make({
       replica: fake.service,
+      livePath: {
+        run: (listener) =>
+          Effect.ensuring(
+            Effect.sync(() => {
+              world.listener = listener
+            }).pipe(Effect.zipRight(Effect.never)),
+            Effect.zipRight(
+              listener.up(false),
+              Effect.sync(() => {
+                world.listener = null
+              })
+            )
+          )
+      },
       transport: {
         sync: (request) =>
           Effect.acquireUseRelease(
@@ -446,6 +461,90 @@ describe("Session", () => {
       world.status.update({ error: { tag: "x", message: "y", retryable: true } })
       world.status.update({ error: { tag: "x", message: "y", retryable: true } })
       expect(heard).toBe(1)
+    })
+  )
+})
+
+const message = (from: number, seq: number): Live.Message => ({
+  from: from as Seq,
+  seq: seq as Seq,
+  answer: { seq, audiences: [], notices: [], verdicts: [], next: null } as unknown as Protocol.SyncResponse
+})
+
+describe("Session with a live path", () => {
+  it.scoped("applies what comes, and asks when it cannot", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp()
+      yield* settle
+      yield* world.listener!.up(true)
+      expect(world.status.get()).toMatchObject({ live: true, seq: 1 })
+      yield* world.listener!.message(message(1, 2))
+      expect(world.status.get()).toMatchObject({ phase: "idle", seq: 2 })
+      yield* world.listener!.message(message(1, 2))
+      yield* TestClock.adjust(SessionState.settings.commitDebounceMs)
+      expect(world.requests.length).toBe(1)
+      yield* world.listener!.message(message(3, 4))
+      yield* TestClock.adjust(SessionState.settings.commitDebounceMs)
+      expect(world.requests.length).toBe(2)
+    })
+  )
+
+  it.scoped("lets an answer that is on its way be applied first", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp({ pending: 1 })
+      world.answer = (request) => Effect.delay(Effect.succeed(answerTo(request, 5)), 100)
+      yield* settle
+      const told = yield* Effect.fork(world.listener!.message(message(4, 5)))
+      yield* TestClock.adjust(99)
+      expect(yield* Fiber.poll(told)).toMatchObject({ _tag: "None" })
+      yield* TestClock.adjust(1)
+      yield* Fiber.join(told)
+      // The answer had brought it, so nothing is asked for.
+      yield* TestClock.adjust(1000)
+      expect(world.requests.length).toBe(1)
+      expect(world.status.get()).toMatchObject({ seq: 5, pending: 0 })
+    })
+  )
+
+  it.scoped("S6: polls rarely while it is up, and as usual when it is not", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp({ pollMs: 5000 })
+      yield* settle
+      yield* world.listener!.up(true)
+      yield* passing(10)
+      expect(world.requests.length).toBe(2)
+      yield* passing(50)
+      expect(world.requests.length).toBe(2)
+      yield* passing(5)
+      expect(world.requests.length).toBe(3)
+      yield* world.listener!.up(false)
+      expect(world.status.get().live).toBe(false)
+      yield* passing(5)
+      expect(world.requests.length).toBe(4)
+    })
+  )
+
+  it.scoped("is not asked while the session is paused or the device offline", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp()
+      yield* settle
+      const listener = world.listener!
+      yield* listener.up(true)
+      yield* world.session.pause
+      expect(world.listener).toBe(null)
+      expect(world.status.get().live).toBe(false)
+      // What was on its way is no more applied.
+      yield* listener.message(message(1, 2))
+      expect(world.fake.seq).toBe(1)
+      yield* world.session.resume
+      yield* settle
+      expect(world.listener).not.toBe(null)
+      world.connectivity.set(false)
+      yield* settle
+      expect(world.listener).toBe(null)
+      world.connectivity.set(true)
+      yield* settle
+      expect(world.listener).not.toBe(null)
     })
   )
 })

@@ -22,6 +22,7 @@ import * as Execution from "./Execution.ts"
 import * as Hlc from "./Hlc.ts"
 import { type ClientId, type RecordId, type Seq, Uuids } from "./Ids.ts"
 import { install } from "./Install.ts"
+import * as Live from "./Live.ts"
 import type { Outcome } from "./Outcome.ts"
 import type { Principal } from "./Principal.ts"
 import {
@@ -89,6 +90,13 @@ export interface Received {
   readonly load: Cursors.Progress | null
 }
 
+/** What became of a message of the live path. */
+export interface Followed {
+  readonly decision: Live.Decision
+  /** Null unless it was applied. */
+  readonly received: Received | null
+}
+
 export type ExecuteError<E> = E | ArgsInvalid | ActionCrashed | Impure | Hlc.HlcRangeError | SqlError.SqlError
 
 export interface Replica {
@@ -116,6 +124,8 @@ export interface Replica {
     request: SyncRequest,
     response: SyncResponse
   ) => Effect.Effect<Received, SqlError.SqlError | RowsInvalid>
+  /** Applies a message of the live path, unless it is known already or leaves something open (see `Live`). */
+  readonly follow: (message: Live.Message) => Effect.Effect<Followed, SqlError.SqlError | RowsInvalid>
   /** Stamps all pending records again, in order, after the server refused them for a wrong clock. */
   readonly restamp: (serverTimeMs: number) => Effect.Effect<void, SqlError.SqlError | Hlc.HlcRangeError>
   /**
@@ -427,134 +437,135 @@ export const make = (
           after: pending.length === 0 ? sent.after : null
         } satisfies SyncRequest
       })
-    const receive = (sent: SyncRequest, response: SyncResponse) =>
+
+    /** Within a transaction; `sent` is null for a response that nobody asked for. */
+    const apply = (cursors: Cursors.Cursors, sent: SyncRequest | null, response: SyncResponse) =>
       Effect.gen(function* () {
         const nowMs = yield* Clock.currentTimeMillis
-        const result = yield* sql.withTransaction(
-          Effect.gen(function* () {
-            const cursors = yield* Cursors.read(sql)
-            if (!Cursors.isCurrent(cursors, sent))
-              return { ...unseen, path: "stale", seq: cursors.seq, load: cursors.load } as const
-            if (Cursors.isSpoilt(cursors, response)) {
-              yield* Cursors.forgetLoad(sql)
-              return { ...unseen, path: "restarted", seq: response.seq, load: null } as const
-            }
-            const rows = countRows(response.tables)
-            // Without `after` the request has kept records back, so its answer does not say what they cross.
-            if (response.next !== null || sent.after === null) {
-              const load = yield* Cursors.keepChunk(sql, response)
-              for (const { id } of sent.records) sentInLoad.add(id)
-              return { ...unseen, path: "chunk", rows, seq: response.seq, load } as const
-            }
-            const pending = yield* pendingRows
-            const pendingIds = new Set(pending.map((record) => record.id))
-            const verdicts = response.verdicts.filter((verdict) => pendingIds.has(verdict.id))
-            const { held, load } = cursors
-            const audiences = new Set<string>(response.audiences)
-            const kept = held.filter((audience) => audiences.has(audience))
-            // Without cursors all rows come again, as after a migration: what is here and does not come is gone.
-            const purges = kept.length < held.length || (held.length === 0 && cursors.seq > 0)
-            const loads = load !== null || rows > putRowsMax
-            const resets = purges || loads
-            const [crossing] = yield* sql.unsafe<{ crossing: boolean }>(
-              "SELECT EXISTS (SELECT FROM synchrotron.later_patches) AS crossing"
-            )
-            const plan = Reconcile.plan(
-              { pending, crossing: crossing!.crossing, used },
-              {
-                judged: new Set(verdicts.map((verdict) => verdict.id)),
-                tables: new Set(response.tables.map((t) => t.table as string)),
-                resets,
-                later: response.later
-              },
-              { fast: options.fastPaths ?? true }
-            )
-            const tables = new Set<string>()
-            const note = (changed: ReadonlyArray<Changed>) => {
-              for (const c of changed) if (c.changed > 0) tables.add(c.tbl)
-            }
-            const refused = [
-              ...verdicts.flatMap((v) =>
-                v.outcome === "rejected" || v.outcome === "voided"
-                  ? [{ id: v.id, status: v.outcome, error: JSON.stringify(v.error) }]
-                  : []
-              )
-            ]
-            let replayed = 0
-            if (refused.length > 0) yield* sql.unsafe(refuseSql, [JSON.stringify(refused)])
-            if (plan.path === "disjoint") {
-              note(yield* sql.unsafe<Changed>(putRowsSql, [Cursors.rowsText(response)]))
-            } else if (plan.path !== "nothing") {
-              const later =
-                plan.path === "rows"
-                  ? []
-                  : plan.later.flatMap((record) =>
-                      record.patches.map((p) => ({
-                        tbl: p.table,
-                        key: p.key,
-                        before: p.before,
-                        after: p.after
-                      }))
-                    )
-              if (resets) {
-                // The rows that go are those of the confirmed state, so that state has to stand first. They go before
-                // others come, which may have a value of theirs that only one row can have.
-                note(yield* settle(noRows, []))
-                yield* sql.unsafe(forgetOverlay)
-                if (purges) note(yield* sql.unsafe<Changed>(purgeSql, [kept]))
-                // Its rows are of several moments, so none may stand without the last ones.
-                if (loads) note(yield* Cursors.putLoad(sql, response))
-              }
-              note(yield* settle(loads ? noRows : Cursors.rowsText(response), later))
-              yield* sql.unsafe(forgetOverlay)
-              if (later.length > 0) yield* sql.unsafe(keepLaterSql, [JSON.stringify(later)])
-              if (plan.path === "rows") used = new Set()
-              else {
-                const done = yield* replay(
-                  plan.replay.map((record) =>
-                    "patches" in record ? executableLater(record) : executable(record)
-                  )
-                )
-                replayed = done.count
-                for (const table of done.written) tables.add(table)
-              }
-            }
-            const judged = verdicts
-              .filter((v) => v.outcome === "applied" || v.outcome === "changed")
-              .map((v) => v.id)
-            if (judged.length > 0)
-              yield* sql.unsafe("DELETE FROM synchrotron.records WHERE id = ANY ($1::uuid[])", [judged])
-            // A record that was voided before its client had an answer is in the verdicts and in the notices.
-            const judgedIds = new Set(verdicts.map((verdict) => verdict.id))
-            const notices = response.notices.filter((notice) => !judgedIds.has(notice.id))
-            yield* keepNotices(sql, notices)
-            offsetMs = Hlc.offsetAfter(offsetMs, response.serverTimeMs, sent.clientTimeMs, nowMs)
-            yield* Cursors.advance(sql, cursors, response, offsetMs)
-            // Before the commit, for an action that comes next must be stamped after what this one shows.
-            for (const verdict of response.verdicts)
-              if ("hlc" in verdict) clock = Hlc.witness(clock, verdict.hlc)
-            clock = Hlc.latest(clock, response.clock)
-            const outcomes = [
-              ...verdicts.map((v) => ({
-                id: v.id,
-                outcome:
-                  v.outcome === "rejected" || v.outcome === "voided"
-                    ? { _tag: v.outcome, error: v.error }
-                    : { _tag: v.outcome }
-              })),
-              ...notices.map((n) => ({
-                id: n.id,
-                outcome: { _tag: "voided", error: n.error } as const
-              }))
-            ] as Change["outcomes"]
-            const count = rows + (load?.rowsDone ?? 0)
-            return { path: plan.path, rows: count, replayed, seq: response.seq, load: null, tables, outcomes }
-          })
+        if (Cursors.isSpoilt(cursors, response)) {
+          yield* Cursors.forgetLoad(sql)
+          return { ...unseen, path: "restarted", seq: response.seq, load: null } as const
+        }
+        const rows = countRows(response.tables)
+        // Without `after` the request has kept records back, so its answer does not say what they cross.
+        if (response.next !== null || (sent !== null && sent.after === null)) {
+          const load = yield* Cursors.keepChunk(sql, response)
+          for (const { id } of sent?.records ?? []) sentInLoad.add(id)
+          return { ...unseen, path: "chunk", rows, seq: response.seq, load } as const
+        }
+        const pending = yield* pendingRows
+        const pendingIds = new Set(pending.map((record) => record.id))
+        const verdicts = response.verdicts.filter((verdict) => pendingIds.has(verdict.id))
+        const { held, load } = cursors
+        const audiences = new Set<string>(response.audiences)
+        const kept = held.filter((audience) => audiences.has(audience))
+        // Without cursors all rows come again, as after a migration: what is here and does not come is gone.
+        const purges = kept.length < held.length || (held.length === 0 && cursors.seq > 0)
+        const loads = load !== null || rows > putRowsMax
+        const resets = purges || loads
+        const [crossing] = yield* sql.unsafe<{ crossing: boolean }>(
+          "SELECT EXISTS (SELECT FROM synchrotron.later_patches) AS crossing"
         )
-        const { outcomes, tables, ...received } = result
+        const plan = Reconcile.plan(
+          { pending, crossing: crossing!.crossing, used },
+          {
+            judged: new Set(verdicts.map((verdict) => verdict.id)),
+            tables: new Set(response.tables.map((t) => t.table as string)),
+            resets,
+            later: response.later
+          },
+          { fast: options.fastPaths ?? true }
+        )
+        const tables = new Set<string>()
+        const note = (changed: ReadonlyArray<Changed>) => {
+          for (const c of changed) if (c.changed > 0) tables.add(c.tbl)
+        }
+        const refused = [
+          ...verdicts.flatMap((v) =>
+            v.outcome === "rejected" || v.outcome === "voided"
+              ? [{ id: v.id, status: v.outcome, error: JSON.stringify(v.error) }]
+              : []
+          )
+        ]
+        let replayed = 0
+        if (refused.length > 0) yield* sql.unsafe(refuseSql, [JSON.stringify(refused)])
+        if (plan.path === "disjoint") {
+          note(yield* sql.unsafe<Changed>(putRowsSql, [Cursors.rowsText(response)]))
+        } else if (plan.path !== "nothing") {
+          const later =
+            plan.path === "rows"
+              ? []
+              : plan.later.flatMap((record) =>
+                  record.patches.map((p) => ({
+                    tbl: p.table,
+                    key: p.key,
+                    before: p.before,
+                    after: p.after
+                  }))
+                )
+          if (resets) {
+            // The rows that go are those of the confirmed state, so that state has to stand first. They go before
+            // others come, which may have a value of theirs that only one row can have.
+            note(yield* settle(noRows, []))
+            yield* sql.unsafe(forgetOverlay)
+            if (purges) note(yield* sql.unsafe<Changed>(purgeSql, [kept]))
+            // Its rows are of several moments, so none may stand without the last ones.
+            if (loads) note(yield* Cursors.putLoad(sql, response))
+          }
+          note(yield* settle(loads ? noRows : Cursors.rowsText(response), later))
+          yield* sql.unsafe(forgetOverlay)
+          if (later.length > 0) yield* sql.unsafe(keepLaterSql, [JSON.stringify(later)])
+          if (plan.path === "rows") used = new Set()
+          else {
+            const done = yield* replay(
+              plan.replay.map((record) =>
+                "patches" in record ? executableLater(record) : executable(record)
+              )
+            )
+            replayed = done.count
+            for (const table of done.written) tables.add(table)
+          }
+        }
+        const judged = verdicts
+          .filter((v) => v.outcome === "applied" || v.outcome === "changed")
+          .map((v) => v.id)
+        if (judged.length > 0)
+          yield* sql.unsafe("DELETE FROM synchrotron.records WHERE id = ANY ($1::uuid[])", [judged])
+        // A record that was voided before its client had an answer is in the verdicts and in the notices.
+        const judgedIds = new Set(verdicts.map((verdict) => verdict.id))
+        const notices = response.notices.filter((notice) => !judgedIds.has(notice.id))
+        yield* keepNotices(sql, notices)
+        // How long a message of the live path took is not known.
+        if (sent !== null)
+          offsetMs = Hlc.offsetAfter(offsetMs, response.serverTimeMs, sent.clientTimeMs, nowMs)
+        yield* Cursors.advance(sql, cursors, response, offsetMs)
+        // Before the commit, for an action that comes next must be stamped after what this one shows.
+        for (const verdict of response.verdicts) if ("hlc" in verdict) clock = Hlc.witness(clock, verdict.hlc)
+        clock = Hlc.latest(clock, response.clock)
+        const outcomes = [
+          ...verdicts.map((v) => ({
+            id: v.id,
+            outcome:
+              v.outcome === "rejected" || v.outcome === "voided"
+                ? { _tag: v.outcome, error: v.error }
+                : { _tag: v.outcome }
+          })),
+          ...notices.map((n) => ({
+            id: n.id,
+            outcome: { _tag: "voided", error: n.error } as const
+          }))
+        ] as Change["outcomes"]
+        const count = rows + (load?.rowsDone ?? 0)
+        return { path: plan.path, rows: count, replayed, seq: response.seq, load: null, tables, outcomes }
+      })
+    const inTransaction = <A>(
+      effect: Effect.Effect<A & Pick<Change, "outcomes" | "tables">, SqlError.SqlError>
+    ) =>
+      Effect.gen(function* () {
+        const { outcomes, tables, ...done } = yield* sql.withTransaction(effect)
         if (tables.size > 0 || outcomes.length > 0)
           yield* publish({ tables, records: outcomes.length > 0, outcomes })
-        return received
+        return done
       }).pipe(
         // What is kept of a load would be refused again.
         Effect.catchIf(isOfRows, (error) =>
@@ -562,6 +573,31 @@ export const make = (
         ),
         forgetUsed,
         Effect.uninterruptible
+      )
+    const receive = (
+      sent: SyncRequest,
+      response: SyncResponse
+    ): Effect.Effect<Received, SqlError.SqlError | RowsInvalid> =>
+      inTransaction(
+        Effect.gen(function* () {
+          const cursors = yield* Cursors.read(sql)
+          if (!Cursors.isCurrent(cursors, sent))
+            return { ...unseen, path: "stale", seq: cursors.seq, load: cursors.load } as const
+          return yield* apply(cursors, sent, response)
+        })
+      )
+    const follow = (message: Live.Message): Effect.Effect<Followed, SqlError.SqlError | RowsInvalid> =>
+      inTransaction(
+        Effect.gen(function* () {
+          const cursors = yield* Cursors.read(sql)
+          const [found] = yield* sql.unsafe<{ pending: boolean }>(
+            "SELECT EXISTS (SELECT FROM synchrotron.records WHERE status = 'pending') AS pending"
+          )
+          const decision = Live.decide({ cursors, pending: found!.pending }, message)
+          if (decision !== "apply") return { ...unseen, decision, received: null }
+          const { outcomes, tables, ...received } = yield* apply(cursors, null, message.answer!)
+          return { outcomes, tables, decision, received }
+        })
       )
 
     const restamp = (serverTimeMs: number) =>
@@ -621,6 +657,7 @@ export const make = (
       request,
       following,
       receive,
+      follow,
       restamp,
       forgetCursors: Effect.asVoid(forgetCursors),
       pending: Effect.map(pendingRows, (rows) =>

@@ -463,6 +463,36 @@ describe.each(kinds)("a replica on %s", (kind) => {
         })
       ))
 
+    it("I1: a message of the live path is applied unless an action came first", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh()
+          const request = yield* replica.request
+          yield* replica.receive(request, answer(request, { seq: 1 as Seq }))
+          const messageOf = (seq: number, n: string) => ({
+            from: (seq - 1) as Seq,
+            seq: seq as Seq,
+            answer: answer(request, {
+              seq: seq as Seq,
+              tables: [rowsOf("accounts", { a: { id: "a", n } })]
+            })
+          })
+          expect(yield* replica.follow(messageOf(2, "7"))).toMatchObject({
+            decision: "apply",
+            received: { path: "rows", rows: 1, seq: 2 }
+          })
+          expect(yield* accounts).toEqual(["(a,7)"])
+          // Whatever of the two is first in the queue, the answer does not say what the action crosses.
+          const [, followed] = yield* Effect.all(
+            [replica.execute(add({ id: "a", n: 1 })), replica.follow(messageOf(3, "9"))],
+            { concurrency: "unbounded" }
+          )
+          expect(followed.decision).toBe("sync")
+          expect(yield* accounts).toEqual(["(a,8)"])
+          expect((yield* replica.cursors).seq).toBe(2)
+        })
+      ))
+
     it("I5: a response that cannot be applied changes nothing, and the next one can", () =>
       run(
         Effect.gen(function* () {

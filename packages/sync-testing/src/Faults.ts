@@ -36,7 +36,9 @@ export const faultNames = [
   /** Servers compact the log and forget tombstones, sooner than a server would: also what clients still need. */
   "compaction",
   /** Answers hold so few rows that they come in chunks. */
-  "chunks"
+  "chunks",
+  /** Clients follow commits live, over a path that loses, delays, doubles and reorders what it tells. */
+  "live"
 ] as const
 
 export type FaultName = (typeof faultNames)[number]

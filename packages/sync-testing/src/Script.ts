@@ -80,6 +80,14 @@ export const Compaction = Schema.Struct({
 })
 export type Compaction = typeof Compaction.Type
 
+/** The live path: probabilities per message. */
+export const Feed = Schema.Struct({
+  loss: Schema.Number,
+  duplication: Schema.Number,
+  slow: Schema.Number
+})
+export type Feed = typeof Feed.Type
+
 export const Script = Schema.Struct({
   /** Name of the scenario that it was made for. */
   scenario: Schema.String,
@@ -96,6 +104,8 @@ export const Script = Schema.Struct({
   compaction: Schema.optional(Compaction),
   /** Rows in one answer; null for what servers have by default. */
   chunkRowsMax: Schema.optionalWith(Schema.NullOr(Schema.Int), { default: () => null }),
+  /** How clients hear of commits; they do not when it is absent. */
+  feed: Schema.optional(Feed),
   /** In the order of `at`. */
   steps: Schema.Array(Step)
 })

@@ -2,8 +2,10 @@
  * What happened in a run, in order: for people, for the timeline, and as a hash that two runs of one seed share. It
  * names records and clients by their place in the run (`c2#5`), since ids of external writes are not the seed's.
  */
+
 import { sha256 } from "@noble/hashes/sha2.js"
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js"
+import type { Live } from "@synchrotron/sync-core"
 
 /** Whose lane an event belongs to: `c0` … for clients, `s0` … for servers, `sim` for what concerns all. */
 export type Lane = string
@@ -57,6 +59,17 @@ export type Event = { readonly at: number; readonly lane: Lane } & (
         readonly why?: string
       }>
     }
+  /** The server tells a client of commits from `from` to `seq`; `rows` is null when it only says that there are some. */
+  | {
+      readonly kind: "told"
+      readonly exchange: number
+      readonly client: Lane
+      readonly from: number
+      readonly seq: number
+      readonly rows: number | null
+    }
+  /** What the client made of it. */
+  | { readonly kind: "followed"; readonly exchange: number; readonly decision: Live.Decision }
   /** The server has compacted its log, as far as it came. */
   | {
       readonly kind: "compacted"

@@ -1,6 +1,8 @@
+import type { Live, Seq } from "@synchrotron/sync-core"
+
 /**
  * Bugs that are planted on purpose, to prove that the simulator would find them. The engine has no switch for any of
- * them: its statements are rewritten on their way to the database.
+ * them: its statements are rewritten on their way to the database, and its messages on their way to clients.
  */
 export interface Canary {
   readonly name: string
@@ -13,6 +15,8 @@ export interface Canary {
   /** Rewrites the statements of clients, and of servers. */
   readonly client?: (sql: string) => string
   readonly server?: (sql: string) => string
+  /** Changes what a client hears of commits. */
+  readonly feed?: (message: Live.Message) => Live.Message
 }
 
 const replacing = (from: string | RegExp, to: string) => (sql: string) => sql.replace(from, to)
@@ -102,6 +106,12 @@ export const canaries: ReadonlyArray<Canary> = [
     scenario: "bookings",
     seedsMax: 10,
     server: replacing("AND r.hlc <= $1 ORDER BY r.hlc LIMIT", "AND $1 <> '' ORDER BY r.hlc LIMIT")
+  },
+  {
+    name: "follows-over-a-gap",
+    about: "A client applies what it hears of a commit, although it has not heard of the one before.",
+    seedsMax: 10,
+    feed: (message) => ({ ...message, from: 0 as Seq })
   },
   {
     name: "leak",

@@ -6,7 +6,7 @@
 import { type FaultName, type Faults, faultsOf } from "./Faults.ts"
 import * as Random from "./Random.ts"
 import type { Scenario } from "./Scenario.ts"
-import type { Compaction, Device, Network, Script, Step } from "./Script.ts"
+import type { Compaction, Device, Feed, Network, Script, Step } from "./Script.ts"
 
 export interface PlanOptions {
   readonly seed: number
@@ -52,8 +52,10 @@ export const plan = (scenario: Scenario, options: PlanOptions): Script => {
     tickMs,
     ...windowOf(seed, character),
     ...(compaction === null ? {} : { compaction }),
+    ...(character.has("live") ? { feed: feedOf(seed, character) } : {}),
     chunkRowsMax: character.has("chunks")
-      ? spread(stream(seed, "chunks"), 1, 12) * Math.max(1, Math.round(options.actions / actionsOfSmallChunks))
+      ? spread(stream(seed, "chunks"), 1, 12) *
+        Math.max(1, Math.round(options.actions / actionsOfSmallChunks))
       : null,
     // Stable: steps of one moment stay in the order in which they were thought of.
     steps: workload.steps.sort((a, b) => a.at - b.at)
@@ -78,7 +80,9 @@ const characterOf = (seed: number, allowed: Faults, clients: number): Character 
   for (const fault of [...allowed].sort()) {
     // They came later than the others, whose draws are what they were without them.
     const draws =
-      fault === "chunks" || fault === "compaction" ? stream(seed, `character of ${fault}`) : random
+      fault === "chunks" || fault === "compaction" || fault === "live"
+        ? stream(seed, `character of ${fault}`)
+        : random
     const drawn = draws.chance(share)
     const rate = spread(draws, 20, 500) / 1000
     if (drawn && clients > 0) rates.set(fault, rate)
@@ -162,6 +166,13 @@ const windowOf = (
     reorderWindowMs: limited && bound !== "records" ? reorderWindowMs : null,
     reorderWindowRecords: limited && bound !== "time" ? reorderWindowRecords : null
   }
+}
+
+/** Some paths lose nothing, so that many messages in a row are applied. */
+const feedOf = (seed: number, character: Character): Feed => {
+  const random = stream(seed, "feed")
+  const rate = () => (random.chance(0.5) ? character.get("live")! : 0)
+  return { loss: rate(), duplication: rate(), slow: rate() }
 }
 
 /** Windows of its own, so that it closes also what the authority's window leaves open. */

@@ -46,7 +46,8 @@ const faultsIn = (script: Script): ReadonlySet<FaultName> => {
     forgery: kinds.has("forgery"),
     compaction: kinds.has("compaction") || script.compaction !== undefined,
     window: script.reorderWindowMs !== null || script.reorderWindowRecords !== null,
-    chunks: script.chunkRowsMax !== null
+    chunks: script.chunkRowsMax !== null,
+    live: script.feed !== undefined
   }
   return new Set(faultNames.filter((name) => has[name]))
 }

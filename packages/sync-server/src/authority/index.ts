@@ -3,7 +3,6 @@ import { SqlClient, type SqlError } from "@effect/sql"
 import {
   type DatabaseTooNew,
   Hlc,
-  literal,
   type MigrationChanged,
   Protocol,
   type SyncApp,
@@ -19,7 +18,7 @@ import { type AuthoritySetupError, Prepared, setup } from "./setup.ts"
 import { reorderWindowMsDefault, reorderWindowRecordsDefault } from "./window.ts"
 
 export { type Compacted, type CompactOptions, compact, tombstoneMsDefault } from "./compact.ts"
-export { AuthoritySetupError } from "./setup.ts"
+export { AuthoritySetupError, Prepared } from "./setup.ts"
 export { reorderWindowMsDefault, reorderWindowRecordsDefault } from "./window.ts"
 
 export interface AuthorityOptions {
@@ -99,15 +98,7 @@ export const layerOnPrepared = (
             yield* checkVersions(app, request)
             if (request.records.length > 0)
               yield* judge(sql, prepared, judging, principal, request).pipe(retryConflicts)
-            const response = yield* pull(sql, prepared, pulling, principal, request)
-            if (response !== "unknown client") return response
-            yield* sql.unsafe(
-              `INSERT INTO synchrotron.clients (client_id, user_id) VALUES ('${request.clientId}', ${literal(principal.userId)}) ON CONFLICT DO NOTHING`
-            )
-            const again = yield* pull(sql, prepared, pulling, principal, request)
-            return again === "unknown client"
-              ? yield* Effect.dieMessage("a client that was just noted is unknown")
-              : again
+            return yield* pull(sql, prepared, pulling, principal, request)
           },
           Effect.tapErrorTag("SqlError", (error) =>
             Effect.logError("The authority's database failed", error)

@@ -6,6 +6,7 @@ import type { SqlClient, SqlError } from "@effect/sql"
 import {
   type Audience,
   Hlc,
+  literal,
   type Principal,
   Protocol,
   type RecordId,
@@ -35,11 +36,18 @@ export interface PullOptions {
   readonly chunk: ChunkLimits
 }
 
+/** What an answer depends on. */
+export interface Question
+  extends Pick<Protocol.SyncRequest, "after" | "clientId" | "position" | "records" | "seq"> {
+  /** One commit alone stands for all audiences that the user holds. */
+  readonly cursors: Protocol.SyncRequest["cursors"] | Seq
+}
+
 interface View {
   readonly sql: Sql
   readonly setup: Setup
   readonly chunk: ChunkLimits
-  readonly request: Protocol.SyncRequest
+  readonly request: Question
   readonly audiences: ReadonlyArray<Audience>
 }
 
@@ -50,13 +58,36 @@ interface Realm extends Hlc.ClockState {
   readonly tombstone_seq: number
 }
 
-/** Reads without a lock: a repeatable snapshot has a `seq` and exactly the rows of that commit. */
+/** The answer; a client that was never here before belongs to this user from now on. */
 export const pull = (
+  sql: Sql,
+  setup: Setup,
+  options: PullOptions,
+  principal: Principal,
+  request: Question
+): Effect.Effect<
+  Protocol.SyncResponse,
+  Protocol.ClientMismatch | Protocol.CursorTooOld | SqlError.SqlError
+> =>
+  Effect.gen(function* () {
+    const response = yield* read(sql, setup, options, principal, request)
+    if (response !== "unknown client") return response
+    yield* sql.unsafe(
+      `INSERT INTO synchrotron.clients (client_id, user_id) VALUES ('${request.clientId}', ${literal(principal.userId)}) ON CONFLICT DO NOTHING`
+    )
+    const again = yield* read(sql, setup, options, principal, request)
+    return again === "unknown client"
+      ? yield* Effect.dieMessage("a client that was just noted is unknown")
+      : again
+  })
+
+/** Reads without a lock: a repeatable snapshot has a `seq` and exactly the rows of that commit. */
+const read = (
   sql: Sql,
   setup: Setup,
   { app, chunk }: PullOptions,
   principal: Principal,
-  request: Protocol.SyncRequest
+  request: Question
 ): Effect.Effect<
   Protocol.SyncResponse | "unknown client",
   Protocol.ClientMismatch | Protocol.CursorTooOld | SqlError.SqlError
@@ -186,9 +217,13 @@ const checkCursors = (view: View, realm: Realm) => {
 }
 
 /** The last commit of the audience that the client has applied; 0 when it does not hold the audience. */
-const cursorOf = ({ request }: View, audience: Audience): number =>
-  // An audience may be called `constructor`, which every object has without being given it.
-  Object.hasOwn(request.cursors, audience) ? Number(request.cursors[audience]) : 0
+const cursorOf = ({ request: { cursors } }: View, audience: Audience): number =>
+  typeof cursors === "number"
+    ? cursors
+    : // An audience may be called `constructor`, which every object has without being given it.
+      Object.hasOwn(cursors, audience)
+      ? Number(cursors[audience])
+      : 0
 
 const none = { verdicts: [], notices: [], later: [] } as const
 

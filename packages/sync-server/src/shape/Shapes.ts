@@ -1,8 +1,9 @@
 /** Synced tables as live shapes: what to read for a request, and when it is worth reading again. */
 import { SqlClient, type SqlError } from "@effect/sql"
-import { type Principal, Protocol, type SyncApp } from "@synchrotron/sync-core"
+import { Live, type Principal, Protocol, type SyncApp } from "@synchrotron/sync-core"
 import { Context, Effect, Layer } from "effect"
 import { Prepared } from "../authority/setup.ts"
+import { makeFeed } from "../feed/feed.ts"
 import { Hub, type HubService } from "../live/Hub.ts"
 import { Turns } from "../live/Turns.ts"
 import { invalid, type ShapeRequest } from "./protocol.ts"
@@ -22,19 +23,28 @@ export interface LiveOptions {
   readonly chunkRows?: number | undefined
   /** Characters of rows after which an answer ends; 2 Mi unless given. */
   readonly chunkChars?: number | undefined
+  /** Rows in a message to a client of this project; of more it only hears that there are some: 1,000 unless given. */
+  readonly answerRows?: number | undefined
+  /** The same in bytes of their values; 256 KiB unless given. */
+  readonly answerBytes?: number | undefined
   /** Readings at the same time, so that a commit that wakes many leaves the database to others as well; 4 unless given. */
   readonly readsMax?: number | undefined
 }
 
+/** What a client follows. */
+export interface Source {
+  /** `electric-schema`: types by column, as a JSON text. */
+  readonly schema: string
+  readonly read: (offset: ShapeRequest["offset"]) => Effect.Effect<Chunk | Refetch, ReadError>
+}
+
+export type ReadError = Protocol.InvalidRequest | Protocol.Unavailable
+
 export interface ShapesService {
   readonly find: (
-    request: ShapeRequest
-  ) => Effect.Effect<{ readonly table: ShapeTable; readonly schema: string }, Protocol.InvalidRequest>
-  readonly read: (
     principal: Principal,
-    table: ShapeTable,
-    request: Pick<ShapeRequest, "columns" | "offset" | "handle">
-  ) => Effect.Effect<Chunk | Refetch, Protocol.Unavailable>
+    request: ShapeRequest
+  ) => Effect.Effect<Source, Protocol.InvalidRequest>
   readonly hub: HubService
   readonly holdMs: number
   readonly keepAliveMs: number
@@ -60,25 +70,40 @@ export const layer = (
       }
       const turns = new Turns(options.readsMax ?? 4)
       const reader = { sql, setup, app, limits }
-      return {
-        find: (request) =>
-          Effect.gen(function* () {
-            const name = request.table.includes(".") ? request.table : `public.${request.table}`
-            const table = tables.get(name)
-            if (table === undefined)
-              return yield* invalid(`table: ${name.slice(0, 100)} is not a synced table of this application.`)
-            return { table, schema: yield* schemaOf(table, request.columns) }
-          }),
-        read: Effect.fn("Shapes.read")(
-          function* (principal, table, { columns, handle, offset }) {
-            return yield* turns.take(read(reader, { principal, table, columns, handle, offset }))
-          },
+      const feed = makeFeed({
+        sql,
+        setup,
+        app,
+        chunk: { rowsMax: options.answerRows ?? 1000, bytesMax: options.answerBytes ?? 256 * 1024 }
+      })
+      const inTurn = (
+        effect: Effect.Effect<Chunk | Refetch, Protocol.InvalidRequest | SqlError.SqlError>
+      ): Effect.Effect<Chunk | Refetch, ReadError> =>
+        turns.take(effect).pipe(
           Effect.tapErrorTag("SqlError", (error) => Effect.logError("A shape could not be read", error)),
           Effect.catchTag(
             "SqlError",
             () => new Protocol.Unavailable({ message: "The server's database does not answer. Try again." })
-          )
-        ),
+          ),
+          Effect.withSpan("Shapes.read")
+        )
+      return {
+        find: (principal, request) =>
+          Effect.gen(function* () {
+            if (request.table === Live.feedTable) {
+              const { read, schema } = yield* feed(principal, request)
+              return { schema, read: (offset) => inTurn(read(offset)) } satisfies Source
+            }
+            const { columns, handle } = request
+            const name = request.table.includes(".") ? request.table : `public.${request.table}`
+            const table = tables.get(name)
+            if (table === undefined)
+              return yield* invalid(`table: ${name.slice(0, 100)} is not a synced table of this application.`)
+            return {
+              schema: yield* schemaOf(table, columns),
+              read: (offset) => inTurn(read(reader, { principal, table, columns, handle, offset }))
+            } satisfies Source
+          }),
         hub,
         holdMs: options.holdMs ?? 20_000,
         keepAliveMs: options.keepAliveMs ?? 21_000,

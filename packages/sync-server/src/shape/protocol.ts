@@ -29,11 +29,15 @@
  * | `{headers: {control: "up-to-date", global_last_seen_lsn}}`     | the rows so far are those of one commit           |
  * | `{headers: {control: "must-refetch"}}`                         | body of a 409, whose `electric-handle` is new     |
  *
+ * The table `synchrotron.feed` is none of the application's: it has what tells this project's own clients of commits (see
+ * sync-core's `Live`). It takes two parameters more, `client` and `schema`.
+ *
  * An offset is a place in `row_versions`: a commit, and in it the place of the last row that was sent, or 0 for all of it.
  * A row that changed is always an `insert`: what the server cannot know is whether policies showed it to the user before,
  * and Electric's clients take an insert of a row that they have for an update, but drop an update of one that they do not
  * have.
  */
+import { createHash } from "node:crypto"
 import { type Audience, Protocol, Seq } from "@synchrotron/sync-core"
 import { Effect, ParseResult, Schema } from "effect"
 
@@ -48,6 +52,9 @@ export type Offset = "start" | "now" | Place
 export interface ShapeRequest {
   readonly table: string
   readonly columns: ReadonlyArray<string> | null
+  /** Of the feed alone: the client's id, and the hash of its schema. */
+  readonly client: string | null
+  readonly schema: string | null
   readonly offset: Offset
   readonly handle: Handle | null
   readonly live: "no" | "poll" | "stream"
@@ -75,6 +82,8 @@ const Flag = Schema.optional(Schema.Literal("true", "false", ""))
 const Parameters = Schema.Struct({
   table: Schema.NonEmptyString,
   columns: Schema.optional(Schema.NonEmptyString),
+  client: Schema.optional(Schema.String),
+  schema: Schema.optional(Schema.String),
   offset: Schema.String.pipe(Schema.pattern(/^(-1|now|\d{1,16}_\d{1,19})$/)),
   handle: Schema.optional(Schema.String),
   live: Flag,
@@ -107,6 +116,8 @@ export const parse = (search: URLSearchParams): Effect.Effect<ShapeRequest, Prot
     const sse = parameters.live_sse === "true" || parameters.experimental_live_sse === "true"
     return {
       table: parameters.table.replaceAll('"', ""),
+      client: parameters.client ?? null,
+      schema: parameters.schema ?? null,
       columns: parameters.columns === undefined ? null : parseColumns(parameters.columns),
       offset,
       handle: parameters.handle === undefined ? null : parseHandle(parameters.handle),
@@ -171,3 +182,9 @@ export interface Identity {
   readonly schemaHash: string
   readonly audiences: ReadonlyArray<Audience>
 }
+
+export const digestOf = ({ audiences, columns, schemaHash, table, userId }: Identity): string =>
+  createHash("sha256")
+    .update(JSON.stringify([table, columns, userId, schemaHash, [...audiences].sort()]))
+    .digest("hex")
+    .slice(0, 32)

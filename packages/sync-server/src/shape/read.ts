@@ -2,14 +2,13 @@
  * Reads what comes after an offset, in one snapshot and as the principal: audiences route, policies decide, exactly as in
  * a pull. Rows come in the order of the log, a bounded number at a time.
  */
-import { createHash } from "node:crypto"
 import type { SqlClient, SqlError } from "@effect/sql"
 import type { Audience, Principal, Protocol, RowKey, Seq, SyncApp } from "@synchrotron/sync-core"
 import { Effect } from "effect"
 import { asPrincipal, audiencesIn, audiencesSql } from "../authority/principal.ts"
 import { placeSql } from "../authority/schema.ts"
 import type { Setup } from "../authority/setup.ts"
-import { type Handle, type Identity, messageKey, type Place, type ShapeRequest } from "./protocol.ts"
+import { digestOf, type Handle, messageKey, type Place, type ShapeRequest } from "./protocol.ts"
 import type { ShapeTable } from "./tables.ts"
 
 export interface Limits {
@@ -114,12 +113,6 @@ export const read = (reader: Reader, wanted: Wanted): Effect.Effect<Chunk | Refe
     })
   )
 }
-
-const digestOf = ({ audiences, columns, schemaHash, table, userId }: Identity): string =>
-  createHash("sha256")
-    .update(JSON.stringify([table, columns, userId, schemaHash, [...audiences].sort()]))
-    .digest("hex")
-    .slice(0, 32)
 
 interface Changed {
   readonly key: RowKey

@@ -11,8 +11,7 @@ import type { Principal, Protocol } from "@synchrotron/sync-core"
 import { Clock, Effect, Option, Random, type Scope, Stream } from "effect"
 import { formatOffset, mustRefetch, parse, type ShapeRequest, schemaHeader, upToDate } from "./protocol.ts"
 import type { Chunk, Refetch } from "./read.ts"
-import type { ShapesService } from "./Shapes.ts"
-import type { ShapeTable } from "./tables.ts"
+import type { ShapesService, Source } from "./Shapes.ts"
 
 type Response = HttpServerResponse.HttpServerResponse
 
@@ -35,9 +34,9 @@ export const respond = (
   Effect.gen(function* () {
     const { url } = yield* HttpServerRequest.HttpServerRequest
     const request = yield* parse(new URL(url, "http://server").searchParams)
-    const { schema, table } = yield* shapes.find(request)
-    const session = { shapes, requests, principal, request, schema, table }
-    const first = yield* requests.admit(shapes.read(principal, table, request))
+    const source = yield* shapes.find(principal, request)
+    const session = { shapes, requests, principal, request, source }
+    const first = yield* requests.admit(source.read(request.offset))
     if (first._tag === "Refetch") return yield* refetch(first)
     if (request.live === "no") return yield* answer(session, first)
     // Counted until the response is sent to its end.
@@ -50,9 +49,7 @@ interface Session {
   readonly requests: Gate
   readonly principal: Principal
   readonly request: ShapeRequest
-  /** As a JSON text. */
-  readonly schema: string
-  readonly table: ShapeTable
+  readonly source: Source
 }
 
 const poll = (session: Session, first: Chunk) =>
@@ -118,7 +115,7 @@ const streamOn = (session: Session, state: Streaming) =>
       }
     }
     // Once the status is sent, there is no way to say that the database does not answer.
-    const next = yield* Effect.catchTag(readOn(session, state.read), "Unavailable", () => ended)
+    const next = yield* Effect.catchAll(readOn(session, state.read), () => ended)
     // The client comes back, and is told that its handle is no more.
     if (next._tag === "Refetch") return yield* ended
     state.read = readOf(next)
@@ -135,15 +132,14 @@ const isQuiet = (chunk: Chunk) => chunk.upToDate && chunk.messages.length === 0
 const news = ({ principal, shapes }: Session, { audiences, seq }: Read, untilMs: number) =>
   shapes.hub.news({ principal, audiences, since: seq, untilMs })
 
-const readOn = ({ principal, request, shapes, table }: Session, { next }: Read) =>
-  shapes.read(principal, table, { ...request, offset: next })
+const readOn = ({ source }: Session, { next }: Read) => source.read(next)
 
 const answer = (session: Session, chunk: Chunk) =>
   Effect.map(headers(session, chunk), (headers) =>
     HttpServerResponse.text(`[${lines(chunk).join(",\n")}]`, { contentType: "application/json", headers })
   )
 
-const headers = ({ request, schema }: Session, chunk: Chunk) =>
+const headers = ({ request, source }: Session, chunk: Chunk) =>
   Effect.gen(function* () {
     const handle = typeof request.offset === "object" ? request.handle : null
     const seconds = Math.floor((yield* Clock.currentTimeMillis) / 1000)
@@ -151,7 +147,7 @@ const headers = ({ request, schema }: Session, chunk: Chunk) =>
       ...private_,
       "electric-handle": handle?.text ?? (yield* newHandle(chunk)),
       "electric-offset": formatOffset(chunk.next),
-      [schemaHeader]: schema,
+      [schemaHeader]: source.schema,
       ...(chunk.upToDate && { "electric-up-to-date": "" }),
       ...(request.live !== "no" && { "electric-cursor": String(Math.max(seconds, request.cursor + 1)) })
     }
@@ -177,7 +173,7 @@ const newHandle = ({ digest, since }: Pick<Chunk, "digest" | "since">) =>
   )
 
 const lines = (chunk: Chunk): ReadonlyArray<string> =>
-  chunk.upToDate ? [...chunk.messages, upToDate(chunk.seq)] : chunk.messages
+  chunk.upToDate ? [...chunk.messages, upToDate(chunk.next.seq)] : chunk.messages
 
 const events = (chunk: Chunk): string =>
   lines(chunk)

@@ -2,7 +2,7 @@
 import { Action, SyncApp, SyncTable } from "@synchrotron/sync-core"
 import { Effect, Schema } from "effect"
 
-const write = Action.make("sql.write", {
+export const write = Action.make("sql.write", {
   args: Schema.Struct({ statements: Schema.Array(Schema.String) }),
   run: Effect.fn("sql.write")(function* ({ args, sql }) {
     for (const statement of args.statements) yield* sql.unsafe(statement)

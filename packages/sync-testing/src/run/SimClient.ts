@@ -1,8 +1,16 @@
 /** A device: the real client on a database that outlives its processes. */
 import { SqlClient } from "@effect/sql"
 import { PgliteClient, type PgliteSqlClient } from "@synchrotron/sql-pglite"
-import { Connectivity, Offline, SyncClient, Transport } from "@synchrotron/sync-client"
-import { type Action, type Principal, type Protocol, Replica, SyncApp, Uuids } from "@synchrotron/sync-core"
+import { Connectivity, type LivePath, Offline, SyncClient, Transport } from "@synchrotron/sync-client"
+import {
+  type Action,
+  type Live,
+  type Principal,
+  type Protocol,
+  Replica,
+  SyncApp,
+  Uuids
+} from "@synchrotron/sync-core"
 import {
   Cause,
   type Clock,
@@ -42,6 +50,8 @@ interface Options {
   readonly checks: Checks
   readonly log: Log
   readonly send: (request: Protocol.SyncRequest, resume: (answer: Answer) => void) => Exchange
+  /** How it hears of commits; null when it does not. */
+  readonly livePath: LivePath | null
 }
 
 export class SimClient extends SimProcess<Attachment> {
@@ -90,6 +100,10 @@ export class SimClient extends SimProcess<Attachment> {
     }
   }
 
+  get id(): string {
+    return this.clientId
+  }
+
   get unreachable(): boolean {
     return !this.connectivity.get() || this.options.time.now() < this.partitionedUntil
   }
@@ -126,6 +140,7 @@ export class SimClient extends SimProcess<Attachment> {
           userId: self.principal.userId,
           pollMs: 0,
           connectivity: self.connectivity,
+          livePath: () => self.options.livePath ?? undefined,
           // Days offline would else be thousands of attempts.
           settings: { retryMsMax: 3_600_000 }
         })
@@ -175,6 +190,8 @@ export class SimClient extends SimProcess<Attachment> {
   }
 
   private readonly answers = new WeakMap<Protocol.SyncResponse, Exchange>()
+  /** Of the live path: which exchange a message stands for. */
+  readonly heard = new WeakMap<Live.Message, Exchange>()
 
   private exchange(
     request: Protocol.SyncRequest
@@ -237,6 +254,15 @@ export class SimClient extends SimProcess<Attachment> {
         log.emit({ lane: this.name, kind: "forgot" })
         return hook("forgotCursors", (f) => f(this.view))
       }),
+      follow: (message) =>
+        Effect.tap(replica.follow(message), ({ decision, received }) =>
+          Effect.gen(this, function* () {
+            const exchange = this.heard.get(message)!
+            log.emit({ lane: this.name, kind: "followed", exchange: exchange.number, decision })
+            if (received !== null && message.answer !== null)
+              yield* hook("applied", (f) => f(exchange, message.answer!, received))
+          })
+        ),
       receive: (request, response) =>
         Effect.tap(replica.receive(request, response), (received) =>
           Effect.gen(this, function* () {

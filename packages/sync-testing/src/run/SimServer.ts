@@ -1,7 +1,7 @@
 /** A server process: the real authority on the shared database, with a clock of its own, that crashes at a statement. */
 import { SqlClient } from "@effect/sql"
 import type { Principal, Protocol, SyncApp } from "@synchrotron/sync-core"
-import { Authority, AuthorityLive, type AuthorityService } from "@synchrotron/sync-server"
+import { Authority, AuthorityLive, type AuthorityService, Feed } from "@synchrotron/sync-server"
 import {
   Cause,
   type Clock,
@@ -27,6 +27,11 @@ export type Served =
   | { readonly _tag: "served"; readonly response: Protocol.SyncResponse }
   | { readonly _tag: "failed"; readonly error: Protocol.SyncError }
   | { readonly _tag: "crashed" }
+
+/** Messages, or that the client has to begin anew. */
+export type Told = Effect.Effect.Success<
+  ReturnType<Effect.Effect.Success<ReturnType<ReturnType<typeof Feed.makeFeed>>>["read"]>
+>
 
 interface Options {
   readonly index: number
@@ -57,6 +62,7 @@ export class SimServer extends SimProcess<Attachment> {
   private readonly options: Options
   private authority: AuthorityService | null = null
   private sql: SqlClient.SqlClient | null = null
+  private feed: ReturnType<typeof Feed.makeFeed> | null = null
 
   constructor(options: Options) {
     super()
@@ -91,7 +97,7 @@ export class SimServer extends SimProcess<Attachment> {
       const tampered = tamper(sql, canary, gated, crossed)
       self.sql = tampered
       return yield* Layer.build(
-        AuthorityLive.layer({
+        AuthorityLive.layerOnPrepared({
           app,
           role,
           // The script says when.
@@ -99,10 +105,19 @@ export class SimServer extends SimProcess<Attachment> {
           ...(reorderWindowMs === null ? {} : { reorderWindowMs }),
           ...(reorderWindowRecords === null ? {} : { reorderWindowRecords }),
           ...(chunkRowsMax === null ? {} : { chunkRowsMax })
-        }).pipe(Layer.provide(Layer.succeed(SqlClient.SqlClient, tampered)))
+        }).pipe(
+          Layer.provideMerge(AuthorityLive.layerPrepared({ app, role })),
+          Layer.provide(Layer.succeed(SqlClient.SqlClient, tampered))
+        )
       )
     }).pipe(Scope.extend(scope), Effect.withClock(clock), Effect.runPromise)
     this.authority = Context.get(context, Authority)
+    this.feed = Feed.makeFeed({
+      app,
+      sql: this.sql!,
+      setup: Context.get(context, AuthorityLive.Prepared),
+      chunk: { rowsMax: chunkRowsMax ?? 1000, bytesMax: 256 * 1024 }
+    })
     this.up = true
   }
 
@@ -118,6 +133,21 @@ export class SimServer extends SimProcess<Attachment> {
       this.authority!.sync(principal, request),
       (exit) => done(this.resultOf(exit, attachment)),
       { whole }
+    )
+  }
+
+  /** Reads what a client is told of commits; null when the server crashes, or has no answer. */
+  tell(
+    principal: Principal,
+    request: Parameters<ReturnType<typeof Feed.makeFeed>>[1],
+    done: (told: Told | null) => Promise<void>
+  ): Promise<void> {
+    const { attachment } = this
+    return this.inTurns(
+      Effect.flatMap(this.feed!(principal, request), ({ read }) => read(request.offset)),
+      (exit) =>
+        done(Exit.isSuccess(exit) && !this.crashed && this.attachment === attachment ? exit.value : null),
+      { whole: true }
     )
   }
 

@@ -12,6 +12,7 @@ import type { Databases, RunOptions } from "./Arena.ts"
 import { role } from "./Arena.ts"
 import { serverApp } from "./apps.ts"
 import { Checks } from "./Checks.ts"
+import { feedTo } from "./feed.ts"
 import { Log } from "./Log.ts"
 import { send, timeoutMs } from "./network.ts"
 import { SimClient } from "./SimClient.ts"
@@ -48,6 +49,7 @@ export const run = async (
     if (version === committedAt) return
     committedAt = version
     memory.forget()
+    for (const follower of simulation.followers) follower.wake()
     if (!checks.begun) return
     yield* checks.hook("serverCommitted", (f) => f())
     yield* checks.invariants("the server", serverView.read, yield* digestsOf(serverView.read, app))
@@ -89,7 +91,11 @@ export const run = async (
         canary: options.canary?.client,
         checks,
         log,
-        send: (request, resume) => send(simulation, clients[index]!, request, resume)
+        send: (request, resume) => send(simulation, clients[index]!, request, resume),
+        livePath:
+          script.feed === undefined
+            ? null
+            : feedTo(script.feed, () => ({ simulation, client: clients[index]! }))
       })
   )
   const simulation: Simulation = {
@@ -117,6 +123,8 @@ export const run = async (
           Effect.tap(() => onServerIdle),
           Effect.runPromise
         ),
+    distort: options.canary?.feed ?? ((message) => message),
+    followers: new Set(),
     healed: false
   }
   const world: World = {

@@ -12,6 +12,12 @@ const list = (names: ReadonlyArray<string>): string => (names.length === 0 ? "no
 const verdictsOf = (verdicts: Extract<Event, { kind: "served" }>["verdicts"]): string =>
   verdicts.map(({ record, outcome }) => `${record} ${outcome}`).join(", ")
 
+const followings = {
+  apply: "Applies what it hears",
+  drop: "Hears what it has",
+  sync: "Hears of something that it has to ask for"
+} as const
+
 /** One sentence without a full stop. */
 export const sentence = (event: Event): string => {
   switch (event.kind) {
@@ -39,6 +45,10 @@ export const sentence = (event: Event): string => {
         ...(event.verdicts.length > 0 ? [verdictsOf(event.verdicts)] : []),
         ...(event.replayed > 0 ? [`took back and executed ${event.replayed} again`] : [])
       ].join("; ")
+    case "told":
+      return `Tells ${event.client} of seq ${event.seq}`
+    case "followed":
+      return followings[event.decision]
     case "offline":
       return "Goes offline"
     case "online":
@@ -108,6 +118,11 @@ export const facts = (event: Event): ReadonlyArray<Fact> => {
         ["rows", String(event.rows)],
         ["executed again", count(event.replayed, "record")],
         ["still pending", count(event.pending, "record")]
+      ]
+    case "told":
+      return [
+        ["from", `seq ${event.from}`],
+        ["rows", event.rows === null ? "to be asked for" : String(event.rows)]
       ]
     case "failed":
       return [["error", event.error]]

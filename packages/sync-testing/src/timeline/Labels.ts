@@ -41,6 +41,8 @@ export const labelOf = (event: Event, room: number): string => {
       return event.replayed > 0
         ? fitting(`↺ ${event.replayed} ${event.path}`, `↺ ${event.replayed}`, `↺${event.replayed}`)
         : ""
+    case "told":
+      return fitting(`seq ${event.seq}`)
     case "refused":
       return fitting("refused")
     case "crashed":

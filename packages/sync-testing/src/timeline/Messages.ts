@@ -13,6 +13,8 @@ const shapeByKind: Readonly<Record<Event["kind"], Shape>> = {
   served: "served",
   failed: "failed",
   applied: "applied",
+  told: "served",
+  followed: "applied",
   offline: "switch",
   online: "switch",
   partition: "switch",
@@ -72,16 +74,16 @@ export const messagesOf = (scene: Scene): Pick<Layout, "marks" | "arrows" | "spa
             loaded: loadedRequest
           })
       }
-      if (event.kind === "served" || event.kind === "failed") {
+      if (event.kind === "served" || event.kind === "failed" || event.kind === "told") {
         answers.set(number, [...(answers.get(number) ?? []), here])
         const since = working.get(`${number} ${event.lane}`)
         if (since !== undefined) spans.push({ exchange: number, x: xOf(since), width: x - xOf(since), y })
         working.delete(`${number} ${event.lane}`)
       }
-      if (event.kind === "applied" || (event.kind === "lost" && event.what === "answer")) {
+      if (isReceived(event) || (event.kind === "lost" && event.what === "answer")) {
         const waiting = answers.get(number) ?? []
         // An answer is applied once, the first; of several, the ones after it find nobody who waits.
-        const answer = event.kind === "applied" ? waiting.shift() : waiting.pop()
+        const answer = isReceived(event) ? waiting.shift() : waiting.pop()
         const from = answer === undefined ? undefined : point(answer)
         const end = [x, yOf(exchange.client)] as const
         if (event.kind === "lost") y = from === undefined ? y : between(from[1], end[1])
@@ -140,6 +142,8 @@ export const messagesOf = (scene: Scene): Pick<Layout, "marks" | "arrows" | "spa
     }
   return { marks, arrows, spans }
 }
+
+const isReceived = ({ kind }: Event): boolean => kind === "applied" || kind === "followed"
 
 /** Where a message is lost: past the middle of its way. */
 const between = (from: number, to: number): number => from + (to - from) * 0.6

@@ -139,7 +139,7 @@ const moves = (event: Event): boolean => {
     return event.rows > 0 || event.verdicts.length > 0 || event.later.length > 0 || event.replayed > 0
   if (event.kind === "applied")
     return event.rows > 0 || event.verdicts.length > 0 || event.replayed > 0 || event.path === "stale"
-  return event.kind === "lost" || event.kind === "failed"
+  return event.kind === "lost" || event.kind === "failed" || event.kind === "told"
 }
 
 // -------------------------------------------------------------------------------------------- records
