@@ -6,7 +6,7 @@ import { fanout, idleSessions, latency } from "./live/live.ts"
 import { localAction } from "./local.ts"
 import type { Measurement, Scale } from "./measure.ts"
 import { rebase } from "./rebase.ts"
-import { history, ingest, late } from "./server.ts"
+import { catchUp, history, ingest, late } from "./server.ts"
 import { storage } from "./storage.ts"
 
 const one = (effect: Effect.Effect<Measurement, unknown>) =>
@@ -29,6 +29,7 @@ export const benchmarks: ReadonlyArray<
   ["idle-sync", (scale) => one(idle(scale))],
   ["bootstrap-50k", (scale) => one(bootstrapTime(50_000, scale))],
   ["bootstrap-1000k", (scale) => bootstrapMemory(1_000_000, scale)],
+  ["catchup-50k-actions", (scale) => one(catchUp(50_000, scale))],
   ["storage-20000", (scale) => one(storage("storage-20000", 20_000, { compacted: false }, scale))],
   [
     "storage-20000-compacted",

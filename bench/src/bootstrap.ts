@@ -1,5 +1,7 @@
 /** A first sync: server and client are processes of their own with HTTP between them, and Postgres is another. */
 import { type ChildProcess, fork } from "node:child_process"
+import { createRequire } from "node:module"
+import { pathToFileURL } from "node:url"
 import { tokens } from "@synchrotron/sync-server"
 import { Effect, type Scope } from "effect"
 import pg from "pg"
@@ -12,10 +14,11 @@ const secret = "a secret of the benchmarks, long enough"
 interface Loaded {
   readonly ms: number
   readonly floorMs: number | null
-  readonly beforeKiB: number
   readonly peakKiB: number
 }
 
+/** The programs are TypeScript, whatever runs this one. */
+const execArgv = ["--import", pathToFileURL(createRequire(import.meta.url).resolve("tsx")).href]
 const program = (name: string) => new URL(`./bootstrap/${name}.ts`, import.meta.url)
 
 /** Starts one of the programs; `next` gives what it says next. */
@@ -25,7 +28,7 @@ const start = (
 ): Effect.Effect<{ readonly child: ChildProcess; readonly next: <A>() => Promise<A> }, never, Scope.Scope> =>
   Effect.acquireRelease(
     Effect.sync(() => {
-      const child = fork(program(name), { env: { ...process.env, ...env } })
+      const child = fork(program(name), { execArgv, env: { ...process.env, NODE_OPTIONS: "", ...env } })
       const next = <A>() =>
         new Promise<A>((resolve, reject) => {
           const ended = () => reject(new Error(`the ${name} ended`))
@@ -47,7 +50,7 @@ const start = (
   )
 
 /** Rows with their versions, as commits of 10,000 rows would have left them, in a tenth of the time. */
-export const fill = (url: string, rows: number) =>
+const fill = (url: string, rows: number) =>
   Effect.promise(async () => {
     const client = new pg.Client({ connectionString: url })
     await client.connect()
@@ -66,7 +69,7 @@ export const fill = (url: string, rows: number) =>
   })
 
 /** Loads the rows on fresh clients, one after the other. */
-export const bootstrap = (rows: number, store: "memory" | "disk", runs: number) =>
+const bootstrap = (rows: number, store: "memory" | "disk", runs: number) =>
   Effect.gen(function* () {
     const DATABASE_URL = yield* freshDatabase
     const server = yield* start("server", { DATABASE_URL, SECRET: secret })
@@ -105,14 +108,14 @@ export const bootstrapMemory = (
     const few = yield* bootstrap(Math.ceil(rows / 10), "disk", 1)
     const many = yield* bootstrap(rows, "disk", 1)
     const inMiB = (name: string, value: number, baseline: number): Measurement => ({
-      name: `bootstrap-${rowsFull / 1000}k-${name}`,
+      name: `bootstrap-${rowsFull / 1000}k${name}`,
       unit: "MiB",
       value: Math.round(value / 1024),
       baseline: Math.round(baseline / 1024),
       ratio: Number((value / baseline).toPrecision(4))
     })
     return [
-      inMiB("client", many.loads[0]!.peakKiB, few.loads[0]!.peakKiB),
-      inMiB("server", many.serverPeakKiB, few.serverPeakKiB)
+      inMiB("", many.loads[0]!.peakKiB, few.loads[0]!.peakKiB),
+      inMiB("-server", many.serverPeakKiB, few.serverPeakKiB)
     ]
   })

@@ -3,7 +3,7 @@ import type { SqlClient } from "@effect/sql"
 import { type ClientId, Hlc, Protocol, type RecordId } from "@synchrotron/sync-core"
 import type { AuthorityService } from "@synchrotron/sync-server"
 import { Effect } from "effect"
-import { makeServer } from "./client.ts"
+import { type BenchClient, makeClient, makeServer, sync } from "./client.ts"
 import { check, type Measurement, median, ofRates, ofTimes, type Scale, timed } from "./measure.ts"
 import { freshDatabase } from "./postgres.ts"
 import { app, bareSchema, insertSql, selectSql, title, updateSql } from "./workload.ts"
@@ -135,6 +135,65 @@ export const late = (countFull: number, scale: Scale): Effect.Effect<Measurement
     ).length
     check(row!.n === own + scale.runs, `${row!.n} increments`)
     return ofTimes(`late-1-before-${countFull}`, "ms", values, floors)
+  }).pipe(Effect.scoped)
+
+/**
+ * A client that was away while records changed rows: from the request until its tables show them. The floor is the same
+ * after a fiftieth of the records, which changed the same rows: a ratio near 1 says that rows cost, and not records.
+ */
+export const catchUp = (countFull: number, scale: Scale): Effect.Effect<Measurement, unknown> =>
+  Effect.gen(function* () {
+    const count = scale.size(countFull)
+    const rows = Math.min(baseRows, Math.ceil(count / 50))
+    const { authority, sender } = yield* makeFilled
+    let fromMs = hourAgoMs() + 60_000
+    let each = 0
+    /** Every one of the rows is changed, again and again. */
+    const change = (records: number) =>
+      Effect.gen(function* () {
+        for (let sent = 0; sent < records; ) {
+          const size = Math.min(Protocol.limits.recordsMax, records - sent)
+          const incs = Array.from({ length: size }, (_, i) =>
+            sender.record(fromMs + i, "item.inc", { id: `base${(sent + i) % rows}` })
+          )
+          yield* sender.send(incs)
+          sent += size
+          fromMs += size
+        }
+        each += Math.floor(records / rows)
+      })
+    const clients: Array<BenchClient> = []
+    for (let run = 0; run < scale.runs + 1; run++) {
+      const client = yield* makeClient("a")
+      yield* sync(client, authority)
+      clients.push(client)
+    }
+    const caughtUp = (client: BenchClient) =>
+      Effect.gen(function* () {
+        const [ms, received] = yield* timed(sync(client, authority))
+        const [shown] = yield* client.sql.unsafe<{ sum: number }>(
+          "SELECT sum(n)::integer AS sum FROM public.items"
+        )
+        check(
+          received.rows === rows && shown!.sum >= each * rows,
+          `${received.rows} rows, ${shown!.sum} increments`
+        )
+        return ms
+      })
+    const values: Array<number> = []
+    const floors: Array<number> = []
+    yield* change(rows)
+    // The first one warms up.
+    for (const [run, client] of clients.entries()) {
+      const ms = yield* caughtUp(client)
+      if (run > 0) floors.push(ms)
+    }
+    yield* change(count)
+    for (const [run, client] of clients.entries()) {
+      const ms = yield* caughtUp(client)
+      if (run > 0) values.push(ms)
+    }
+    return ofTimes(`catchup-${countFull / 1000}k-actions`, "ms", values, floors)
   }).pipe(Effect.scoped)
 
 /** One record's sync after a long history, against the same after a short one: the ratio says what history costs. */
