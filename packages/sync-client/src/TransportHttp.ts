@@ -14,7 +14,6 @@
 import { FetchHttpClient, HttpClient, HttpClientRequest, type HttpClientResponse } from "@effect/platform"
 import { Protocol } from "@synchrotron/sync-core"
 import { Clock, Effect, Layer, Option, Schema } from "effect"
-import { decodeResponse } from "./decode.ts"
 import { Offline } from "./Errors.ts"
 import * as Limits from "./Limits.ts"
 import { Transport, type TransportError } from "./Transport.ts"

@@ -452,7 +452,8 @@ export const make = (
           for (const { id } of sent?.records ?? []) sentInLoad.add(id)
           return { ...unseen, path: "chunk", rows, seq: response.seq, load } as const
         }
-        const pending = yield* pendingRows
+        // What comes live comes only when nothing is pending, and then nothing is crossed.
+        const pending = sent === null ? [] : yield* pendingRows
         const pendingIds = new Set(pending.map((record) => record.id))
         const verdicts = response.verdicts.filter((verdict) => pendingIds.has(verdict.id))
         const { held, load } = cursors
@@ -462,11 +463,14 @@ export const make = (
         const purges = kept.length < held.length || (held.length === 0 && cursors.seq > 0)
         const loads = load !== null || rows > putRowsMax
         const resets = purges || loads
-        const [crossing] = yield* sql.unsafe<{ crossing: boolean }>(
-          "SELECT EXISTS (SELECT FROM synchrotron.later_patches) AS crossing"
-        )
+        const [later] =
+          sent === null
+            ? [{ crossing: false }]
+            : yield* sql.unsafe<{ crossing: boolean }>(
+                "SELECT EXISTS (SELECT FROM synchrotron.later_patches) AS crossing"
+              )
         const plan = Reconcile.plan(
-          { pending, crossing: crossing!.crossing, used },
+          { pending, crossing: later!.crossing, used },
           {
             judged: new Set(verdicts.map((verdict) => verdict.id)),
             tables: new Set(response.tables.map((t) => t.table as string)),

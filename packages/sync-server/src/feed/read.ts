@@ -3,7 +3,7 @@
  * audiences route and policies decide: the rows of each user are read as that user (I6).
  *
  *     1  the commit of the snapshot · who owns the clients · audiences of those of whom none are known
- *     2  keys that changed in these audiences · what was voided
+ *     2  keys that changed in these audiences · what was voided: with 1, when all are known
  *     3  for each user: audiences now · rows of these keys
  */
 import type { SqlClient, SqlError } from "@effect/sql"
@@ -100,7 +100,9 @@ export const readAll = (
         `SELECT client_id, user_id FROM synchrotron.clients WHERE client_id = ANY (${array(questions.map(({ client }) => client))}::uuid[])`,
         asRole,
         ...[...unknown.values()].flatMap((principal) => [settingsOf(principal), audiencesSql(app)]),
-        "SET LOCAL ROLE NONE"
+        "SET LOCAL ROLE NONE",
+        // When all audiences are known, what changed in them comes along.
+        ...(unknown.size === 0 ? changedSql(questions as ReadonlyArray<Asked>, chunk) : [])
       ])
       const realm = first[0]![0] as unknown as Realm
       const owners = new Map(first[1]!.map((row) => [row.client_id, row.user_id]))
@@ -108,27 +110,15 @@ export const readAll = (
       const asked = questions.map((question) => ({
         ...question,
         user: keyOf(question.principal),
-        held: question.audiences ?? known.get(keyOf(question.principal))!
+        audiences: question.audiences ?? known.get(keyOf(question.principal))!
       }))
       const since = (question: Question) => Math.min(question.from ?? realm.seq, realm.seq) as Seq
-      const open = asked.filter((question) => since(question) < realm.seq)
-      const fromByAudience = new Map<Audience, Seq>()
-      for (const question of open)
-        for (const audience of question.held)
-          fromByAudience.set(
-            audience,
-            Math.min(since(question), fromByAudience.get(audience) ?? realm.seq) as Seq
-          )
-      const [changes, voided] =
-        open.length === 0
-          ? [[], []]
-          : ((yield* run([
-              changesSql(fromByAudience, chunk.rowsMax + 1),
-              voidedSql(
-                open.map(({ client }) => client),
-                Math.min(...open.map(since))
-              )
-            ])) as unknown as readonly [ReadonlyArray<Change>, ReadonlyArray<Voided>])
+      const [changes, voided] = (unknown.size === 0
+        ? first.slice(-2)
+        : yield* run(changedSql(asked, chunk))) as unknown as readonly [
+        ReadonlyArray<Change>,
+        ReadonlyArray<Voided>
+      ]
       const changesByAudience = new Map<Audience, Array<Change>>()
       for (const change of changes) {
         const known = changesByAudience.get(change.audience)
@@ -157,7 +147,7 @@ export const readAll = (
       const visits = new Map<string, Visit>()
       const visitOf = (question: (typeof asked)[number]): Visit => {
         const from = since(question)
-        const { held, principal, user } = question
+        const { audiences: held, principal, user } = question
         const name = JSON.stringify([from, user, held])
         const visit = visits.get(name) ?? {
           principal,
@@ -267,15 +257,34 @@ const keyOf = ({ claims, userId }: Principal): string => JSON.stringify([userId,
 
 const array = (values: Iterable<string>): string => `ARRAY[${[...values].map(literal).join(",")}]::text[]`
 
-/** The last changes in each audience after a commit. Costs O(audiences + rows), by an index. */
-const changesSql = (fromByAudience: ReadonlyMap<Audience, Seq>, rowsMax: number): string =>
-  `SELECT a.audience, v.seq, v.tbl, v.key FROM unnest(${array(fromByAudience.keys())}, ARRAY[${[...fromByAudience.values()].join(",")}]::bigint[]) AS a(audience, seq),
-   LATERAL (SELECT r.seq, r.tbl, r.key FROM synchrotron.row_versions AS r WHERE r.audience = a.audience AND r.seq > a.seq
-     ORDER BY r.seq DESC LIMIT ${rowsMax}) AS v`
+interface Asked extends Question {
+  readonly audiences: ReadonlyArray<Audience>
+}
 
-const voidedSql = (clients: ReadonlyArray<ClientId>, from: number): string =>
-  `SELECT client_id::text AS client_id, seq, id, name, version, args, hlc, error FROM synchrotron.records
-   WHERE client_id = ANY (${array(clients)}::uuid[]) AND status = 'voided' AND seq > ${from} ORDER BY hlc`
+/**
+ * Two statements: the last changes in each audience after the earliest commit from which somebody asks, and what was voided
+ * of these clients. Costs O(audiences + rows), by indexes.
+ */
+const changedSql = (asked: ReadonlyArray<Asked>, { rowsMax }: ChunkLimits): ReadonlyArray<string> => {
+  const fromByAudience = new Map<Audience, number>()
+  const fromByClient = new Map<ClientId, number>()
+  for (const { audiences, client, from } of asked) {
+    if (from === null) continue
+    fromByClient.set(client, Math.min(from, fromByClient.get(client) ?? from))
+    for (const audience of audiences)
+      fromByAudience.set(audience, Math.min(from, fromByAudience.get(audience) ?? from))
+  }
+  const pairs = (seqs: ReadonlyMap<string, number>) =>
+    `${array(seqs.keys())}, ARRAY[${[...seqs.values()].join(",")}]::bigint[]`
+  return [
+    `SELECT a.audience, v.seq, v.tbl, v.key FROM unnest(${pairs(fromByAudience)}) AS a(audience, seq),
+     LATERAL (SELECT r.seq, r.tbl, r.key FROM synchrotron.row_versions AS r WHERE r.audience = a.audience AND r.seq > a.seq
+       ORDER BY r.seq DESC LIMIT ${rowsMax + 1}) AS v`,
+    `SELECT r.client_id::text AS client_id, r.seq, r.id, r.name, r.version, r.args, r.hlc, r.error
+     FROM unnest(${pairs(fromByClient)}) AS c(id, seq) JOIN synchrotron.records AS r
+       ON r.client_id = c.id::uuid AND r.status = 'voided' AND r.seq > c.seq ORDER BY r.hlc`
+  ]
+}
 
 /** The table's `read_sql`, with images as text. */
 const rowsSql = ({ tables }: Setup, table: TableName): string =>
