@@ -83,7 +83,8 @@ const characterOf = (seed: number, allowed: Faults, clients: number): Character 
       fault === "chunks" || fault === "compaction" || fault === "live"
         ? stream(seed, `character of ${fault}`)
         : random
-    const drawn = draws.chance(share)
+    // Most clients follow commits, whatever else goes wrong.
+    const drawn = draws.chance(fault === "live" ? 0.75 : share)
     const rate = spread(draws, 20, 500) / 1000
     if (drawn && clients > 0) rates.set(fault, rate)
   }
@@ -171,7 +172,7 @@ const windowOf = (
 /** Some paths lose nothing, so that many messages in a row are applied; others so much that there are gaps. */
 const feedOf = (seed: number): Feed => {
   const random = stream(seed, "feed")
-  const rate = () => (random.chance(0.5) ? spread(random, 50, 600) / 1000 : 0)
+  const rate = () => (random.chance(0.6) ? spread(random, 50, 600) / 1000 : 0)
   return { loss: rate(), duplication: rate(), slow: rate() }
 }
 
