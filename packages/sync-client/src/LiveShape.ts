@@ -6,7 +6,7 @@
  * |-------------------------------------------------|------------------------------------------------------------------|
  * | the network breaks, 429, 5xx                    | `ShapeStream` tries again with backoff and goes on where it was  |
  * | 401                                             | the token is asked for once more; the second time the stream ends |
- * | 409: the handle is no more, as with other audiences | the stream ends, and a sync is asked for                     |
+ * | must-refetch, also as 409: the audiences are others | the stream ends, and a sync is asked for                     |
  * | another 4xx, such as a server without a feed    | the stream ends                                                  |
  * | nothing is heard for `liveSilenceMsMax`         | the stream ends                                                  |
  *

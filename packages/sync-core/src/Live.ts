@@ -11,6 +11,9 @@
  * | `from`   | the commit from which the answer goes on: the offset before                                          |
  * | `answer` | JSON text of the `Protocol.SyncResponse` to this client's request with every cursor at `from`, no record and no `after`; null: something has changed, ask for it |
  *
+ * The control message `must-refetch` says that the user's audiences are others than when the handle was made, or that the
+ * offset is too old: the client syncs, and begins anew.
+ *
  * {@link decide} says what a client does with a message. Its cases, first match first:
  *
  * | case                                             | decision | because                                              |

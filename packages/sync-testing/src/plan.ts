@@ -52,7 +52,7 @@ export const plan = (scenario: Scenario, options: PlanOptions): Script => {
     tickMs,
     ...windowOf(seed, character),
     ...(compaction === null ? {} : { compaction }),
-    ...(character.has("live") ? { feed: feedOf(seed, character) } : {}),
+    ...(character.has("live") ? { feed: feedOf(seed) } : {}),
     chunkRowsMax: character.has("chunks")
       ? spread(stream(seed, "chunks"), 1, 12) *
         Math.max(1, Math.round(options.actions / actionsOfSmallChunks))
@@ -83,7 +83,8 @@ const characterOf = (seed: number, allowed: Faults, clients: number): Character 
       fault === "chunks" || fault === "compaction" || fault === "live"
         ? stream(seed, `character of ${fault}`)
         : random
-    const drawn = draws.chance(share)
+    // Most clients follow commits, whatever else goes wrong.
+    const drawn = draws.chance(fault === "live" ? 0.75 : share)
     const rate = spread(draws, 20, 500) / 1000
     if (drawn && clients > 0) rates.set(fault, rate)
   }
@@ -168,10 +169,10 @@ const windowOf = (
   }
 }
 
-/** Some paths lose nothing, so that many messages in a row are applied. */
-const feedOf = (seed: number, character: Character): Feed => {
+/** Some paths lose nothing, so that many messages in a row are applied; others so much that there are gaps. */
+const feedOf = (seed: number): Feed => {
   const random = stream(seed, "feed")
-  const rate = () => (random.chance(0.5) ? character.get("live")! : 0)
+  const rate = () => (random.chance(0.6) ? spread(random, 50, 600) / 1000 : 0)
   return { loss: rate(), duplication: rate(), slow: rate() }
 }
 

@@ -15,8 +15,8 @@ import {
   type SyncApp
 } from "@synchrotron/sync-core"
 import { Effect, Schema } from "effect"
-import { digestOf, invalid, messageKey, type ShapeRequest } from "../shape/protocol.ts"
-import type { Chunk, Refetch } from "../shape/read.ts"
+import { digestOf, invalid, messageKey, mustRefetchMessage, type ShapeRequest } from "../shape/protocol.ts"
+import type { Chunk } from "../shape/read.ts"
 import type { Answer, Question } from "./read.ts"
 
 export { type Answer, type Question, type Reader, readAll } from "./read.ts"
@@ -46,9 +46,7 @@ export const makeFeed =
       /** As long as the handle is good, the user holds what he held when it was made. */
       let held: ReadonlyArray<Audience> | null = null
       let digest: string | null = null
-      const read = (
-        offset: ShapeRequest["offset"]
-      ): Effect.Effect<Chunk | Refetch, Protocol.InvalidRequest | E> =>
+      const read = (offset: ShapeRequest["offset"]): Effect.Effect<Chunk, Protocol.InvalidRequest | E> =>
         Effect.gen(function* () {
           const from = typeof offset === "object" ? offset.seq : null
           const { audiences, outcome, seq, text } = yield* ask({ principal, client, from, audiences: held })
@@ -63,15 +61,15 @@ export const makeFeed =
               audiences
             })
           held = audiences
-          if (from !== null && (outcome === "lost" || handle?.digest !== digest))
-            return { _tag: "Refetch", digest, since: seq } as const
+          // A message, for browsers would show a 409 as an error, and this happens whenever audiences change.
+          const ends = from !== null && (outcome === "lost" || handle?.digest !== digest)
           const quiet = from === null || outcome === "nothing"
           return {
             _tag: "Chunk",
             digest,
             since: seq,
-            messages: quiet ? [] : [messageOf(from, seq, text)],
-            next: { seq: quiet ? (from ?? seq) : seq, place: "0" },
+            messages: ends ? [mustRefetchMessage] : quiet ? [] : [messageOf(from, seq, text)],
+            next: { seq: ends || quiet ? (from ?? seq) : seq, place: "0" },
             upToDate: true,
             seq,
             audiences

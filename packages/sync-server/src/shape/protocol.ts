@@ -172,7 +172,9 @@ export const messageKey = (relation: readonly [string, string], key: ReadonlyArr
 export const upToDate = (seq: Seq): string =>
   JSON.stringify({ headers: { control: "up-to-date", global_last_seen_lsn: String(seq) } })
 
-export const mustRefetch = JSON.stringify([{ headers: { control: "must-refetch" } }])
+export const mustRefetchMessage = JSON.stringify({ headers: { control: "must-refetch" } })
+
+export const mustRefetch = `[${mustRefetchMessage}]`
 
 /** What makes a shape what it is. Nothing of the token but its user is in it. */
 export interface Identity {

@@ -15,6 +15,7 @@ import type { Simulation } from "./Simulation.ts"
 /** Until a server is tried again that is down or out of reach. */
 const againMs = 10_000
 const slowMsMax = 60_000
+const mustRefetch = '"control":"must-refetch"'
 
 export interface Follower {
   /** There was a commit. */
@@ -105,7 +106,7 @@ class Connection implements Follower {
     await server.tell(client.principal, request, async (told) => {
       if (this.ended) return
       if (told === null) return this.lookAfter(againMs)
-      if (told._tag === "Refetch") return this.begin()
+      if (told.messages.some((message) => message.includes(mustRefetch))) return this.begin()
       await this.take(told, server.name)
     })
   }
@@ -118,7 +119,7 @@ class Connection implements Follower {
     this.lookAfter(this.delay())
   }
 
-  private async take(told: Extract<Told, { _tag: "Chunk" }>, lane: string): Promise<void> {
+  private async take(told: Told, lane: string): Promise<void> {
     const first = this.offset === "now"
     this.offset = told.next
     this.handle ??= { digest: told.digest, since: told.since, text: "" }
