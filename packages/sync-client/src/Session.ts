@@ -91,6 +91,9 @@ export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError
         wake.unsafeOffer(undefined)
       })
 
+    // In a row. Each has fetched all rows, so what was received between them is no reason to come back sooner.
+    let unfitLoads = 0
+
     /** Whether the answer was a chunk that was kept, and the next one is on its way. */
     const receive = (
       request: Protocol.SyncRequest,
@@ -114,7 +117,10 @@ export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError
         }
         // Stale: another answer came between, and this one changed nothing.
         const judged = path === "stale" ? [] : response.verdicts
-        if (path !== "stale") yield* onReceived(response)
+        if (path !== "stale") {
+          unfitLoads = 0
+          yield* onReceived(response)
+        }
         for (const { id } of judged) pending.delete(id)
         yield* dispatch(
           { _tag: "Done", more: pending.size > 0 && judged.length > 0 },
@@ -214,16 +220,19 @@ export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError
         if (tagOf(failure) === "SyncPaused") return yield* dispatch({ _tag: "Abandon" })
         if (tagOf(failure) === "Defect") yield* Effect.logError("A sync failed unexpectedly", cause)
         const online = reachedServer(failure)
+        const kind = kindOf(failure)
+        const jitter = yield* Random.next
+        const unfit = tagOf(failure) === "RowsInvalid"
+        const retryAfterMs = unfit
+          ? SessionState.backoffMs(kind, ++unfitLoads, jitter, settings)
+          : "retryAfterMs" in failure
+            ? failure.retryAfterMs
+            : undefined
         yield* dispatch(
-          {
-            _tag: "Failed",
-            kind: kindOf(failure),
-            retryAfterMs: "retryAfterMs" in failure ? failure.retryAfterMs : undefined,
-            jitter: yield* Random.next
-          },
+          { _tag: "Failed", kind, retryAfterMs, jitter },
           {
             error: toStatusError(failure),
-            load: tagOf(failure) === "RowsInvalid" ? null : fetching(status.get().load),
+            load: unfit ? null : fetching(status.get().load),
             ...(online === null ? {} : { online })
           }
         )

@@ -1,5 +1,12 @@
 /** A replica without a database: a queue of ids, for the session's tests. */
-import { Live, type Protocol, type RecordId, type Replica, type Seq } from "@synchrotron/sync-core"
+import {
+  Live,
+  type Protocol,
+  type RecordId,
+  type Replica,
+  RowsInvalid,
+  type Seq
+} from "@synchrotron/sync-core"
 import { Clock, Effect, Stream } from "effect"
 
 export class FakeReplica {
@@ -11,6 +18,8 @@ export class FakeReplica {
   restampedTo: number | undefined
   cursorsForgotten = 0
   load: { position: null; rowsDone: number; rowsTotal: number } | null = null
+  /** Whether the rows of loads do not fit the tables. */
+  unfit = false
   /** What answers have been received, and how many requests had been sent then, if it is told. */
   requested = () => 0
   readonly receivedAt: Array<number> = []
@@ -50,20 +59,27 @@ export class FakeReplica {
       ),
     receive: (request: Protocol.SyncRequest, response: Protocol.SyncResponse) =>
       // Long enough for a request that is sent meanwhile.
-      Effect.map(Effect.repeatN(Effect.yieldNow(), 20), () => {
+      Effect.flatMap(Effect.repeatN(Effect.yieldNow(), 20), (): Effect.Effect<unknown, RowsInvalid> => {
         this.received++
         this.receivedAt.push(this.requested())
         this.position = response.next ?? undefined
         if (response.next !== null) {
           for (const { id } of request.records) this.sentInLoad.add(id)
           this.load = { position: null, rowsDone: (this.load?.rowsDone ?? 0) + 10, rowsTotal: 30 }
-          return { path: "chunk", rows: 10, replayed: 0, seq: response.seq, load: this.load }
+          return Effect.succeed({
+            path: "chunk",
+            rows: 10,
+            replayed: 0,
+            seq: response.seq,
+            load: this.load
+          })
         }
         this.load = null
+        if (this.unfit) return new RowsInvalid({ reason: "a value is missing" })
         this.seq = response.seq
         const judged = new Set(response.verdicts.map(({ id }) => id))
         this.queue = this.queue.filter((id) => !judged.has(id))
-        return { path: "rows", rows: 0, replayed: 0, seq: response.seq, load: null }
+        return Effect.succeed({ path: "rows", rows: 0, replayed: 0, seq: response.seq, load: null })
       }),
     follow: (message: Live.Message) =>
       Effect.sync(() => {

@@ -359,6 +359,27 @@ describe("Session", () => {
       })
   )
 
+  it.scoped("I9: fetches rows that do not fit less and less often, whatever else it receives", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp({ paused: true })
+      world.fake.unfit = true
+      let loads = 0
+      world.answer = (request) => {
+        if (request.position === undefined) {
+          loads++
+          // A new record is sent before more rows, which ends an exchange well.
+          world.fake.execute()
+        }
+        return Effect.succeed(chunk(request))
+      }
+      yield* world.session.resume
+      yield* passing(300)
+      expect(world.status.get().error).toMatchObject({ tag: "RowsInvalid", retryable: true })
+      expect(loads).toBeGreaterThan(5)
+      expect(loads).toBeLessThan(30)
+    })
+  )
+
   it.scoped(
     "asks for all rows when its cursors are too old, also after it has stamped its records again",
     () =>

@@ -3,7 +3,7 @@
  * that loses, delays, doubles and reorders. Connections break with processes, and begin again with what comes from then on.
  */
 import { type Listener, type LivePath, LiveShape } from "@synchrotron/sync-client"
-import { Live, type Protocol, type Seq } from "@synchrotron/sync-core"
+import { Live, Protocol, type Seq } from "@synchrotron/sync-core"
 import { Effect, Queue } from "effect"
 import type { Exchange } from "../check/Checker.ts"
 import * as Random from "../Random.ts"
@@ -143,7 +143,7 @@ class Connection implements Follower {
       client: client.name,
       from,
       seq,
-      rows: answer === null ? null : answer.tables.reduce((sum, { rows }) => sum + rows.length, 0)
+      rows: answer === null ? null : Protocol.countRows(answer.tables)
     })
     log.fault("live")
     if (!healed && (client.unreachable || this.fate.chance(this.feed.loss)))
