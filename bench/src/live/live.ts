@@ -120,7 +120,8 @@ export const fanout = (
         yield* pause(300)
         for (let run = 0; run < scale.runs + 1; run++) {
           const id = `row-${run}`
-          const all = Promise.all(followers.map(({ hears }) => hears(`${id}\\"`)))
+          // The row is JSON text in the text of an answer in a message.
+          const all = Promise.all(followers.map(({ hears }) => hears(`${id}\\\\\\"`)))
           yield* Effect.promise(() => writer.query(insertSql, [id, title, run]))
           const committed = performance.now()
           const times = (yield* Effect.promise(() => all)).map((at) => at - committed)
