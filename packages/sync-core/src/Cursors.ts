@@ -84,7 +84,7 @@ export const following = (
 })
 
 /** Compares the bytes of UTF-8, as the collation "C" does: the order of code points. */
-const isBefore = (a: string, b: string): boolean => {
+export const isBefore = (a: string, b: string): boolean => {
   let i = 0
   while (i < a.length && a[i] === b[i]) i++
   return (a.codePointAt(i) ?? -1) < (b.codePointAt(i) ?? -1)

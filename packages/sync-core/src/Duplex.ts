@@ -19,6 +19,7 @@
  * What a client has applied it acknowledges by the cursors of its next request.
  */
 import { Option, Schema } from "effect"
+import { isBefore } from "./Cursors.ts"
 import * as Hlc from "./Hlc.ts"
 import type { SyncRequest, SyncResponse } from "./Protocol.ts"
 
@@ -54,7 +55,7 @@ export const reader = <Head>(schema: Schema.Schema<Head>) => {
 export const next = (request: SyncRequest, response: SyncResponse): SyncRequest => {
   const { position: _, ...same } = request
   const isComplete = (audience: string) =>
-    response.next === null || compareBytes(audience, response.next.audience) < 0
+    response.next === null || isBefore(audience, response.next.audience)
   return {
     ...same,
     records: [],
@@ -81,10 +82,3 @@ export const isNews = (request: SyncRequest, response: SyncResponse): boolean =>
   response.later.length > 0 ||
   response.audiences.length !== Object.keys(request.cursors).length ||
   response.audiences.some((audience) => !Object.hasOwn(request.cursors, audience))
-
-/** The order of positions: that of UTF-8. JavaScript's own is that of UTF-16. */
-const compareBytes = (a: string, b: string): number => {
-  const [x, y] = [new TextEncoder().encode(a), new TextEncoder().encode(b)]
-  for (let i = 0; i < x.length && i < y.length; i++) if (x[i] !== y[i]) return x[i]! - y[i]!
-  return x.length - y.length
-}
