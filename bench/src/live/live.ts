@@ -154,7 +154,8 @@ export const idleSessions = (
   scale: Scale
 ): Effect.Effect<ReadonlyArray<Measurement>, unknown> =>
   Effect.gen(function* () {
-    const sessions = scale.size(sessionsFull)
+    // Fewer take less than a collection frees meanwhile.
+    const sessions = Math.max(200, scale.size(sessionsFull))
     const each = (databaseUrl: string | undefined, open: typeof followFeed) =>
       Effect.scoped(
         Effect.gen(function* () {
