@@ -13,6 +13,7 @@ import { type Side, tableSql } from "./sql/capture.ts"
 import { determinismSql } from "./sql/determinism.ts"
 import { engineSql } from "./sql/engine.ts"
 import { inspect, type TableShape } from "./sql/inspect.ts"
+import { dispatchSql, putSql } from "./sql/put.ts"
 import { literal } from "./sql/text.ts"
 
 export interface InstallOptions {
@@ -46,7 +47,9 @@ export const install = (
       options.sideSql,
       app.migrations,
       app.tables,
-      tableSql.toString()
+      tableSql.toString(),
+      putSql.toString(),
+      dispatchSql
     ])
     const known = yield* sql.unsafe<{ exists: boolean }>(
       "SELECT to_regclass('synchrotron.installed') IS NOT NULL AS exists"
@@ -82,7 +85,9 @@ export const install = (
       )
       shapes = yield* inspect(sql, app.tables)
       added = shapes.map((shape) => shape.fullName).filter((name) => !before.has(name))
-      if (shapes.length > 0) yield* sql.unsafe(shapes.map((shape) => tableSql(shape, side)).join("\n"))
+      yield* sql.unsafe(
+        [leftoversSql, ...shapes.map((shape) => tableSql(shape, side)), dispatchSql].join("\n")
+      )
       yield* sql.unsafe(
         `INSERT INTO synchrotron.installed (hash) VALUES (${literal(hash)}) ON CONFLICT (singleton) DO UPDATE SET hash = excluded.hash`
       )
@@ -97,6 +102,10 @@ export const install = (
     }
     return { migrated, changed, added, mode }
   })
+
+/** What earlier versions needed until here. */
+const leftoversSql =
+  "ALTER TABLE synchrotron.tables DROP COLUMN IF EXISTS diff_sql, DROP COLUMN IF EXISTS delete_sql, DROP COLUMN IF EXISTS insert_sql;"
 
 const migrationsToDo = (sql: SqlClient.SqlClient, app: SyncApp) =>
   Effect.gen(function* () {

@@ -3,6 +3,7 @@ import type { SqlClient } from "@effect/sql"
 import { Cause, Effect, Exit, Option } from "effect"
 import { Impure } from "./Errors.ts"
 import * as Execution from "./Execution.ts"
+import { puttingSql } from "./sql/put.ts"
 
 /** Undoes what the record did, executes it again, and compares; the state after is that of the second run. */
 export const checkPurity = (sql: SqlClient.SqlClient, name: string, record: Execution.Executable) =>
@@ -13,9 +14,9 @@ export const checkPurity = (sql: SqlClient.SqlClient, name: string, record: Exec
     )
     const first = yield* read
     yield* sql.unsafe(
-      `SELECT synchrotron.put_rows(net.tbl, array_agg(net.key), array_agg(net.before)) FROM (
-         SELECT DISTINCT ON (tbl, key) tbl, key, before FROM synchrotron.patches WHERE record_id = $1 ORDER BY tbl, key, n
-       ) AS net GROUP BY net.tbl`,
+      puttingSql(
+        "SELECT DISTINCT ON (tbl, key) tbl, key, before AS image FROM synchrotron.patches WHERE record_id = $1 ORDER BY tbl, key, n"
+      ),
       [record.id]
     )
     yield* sql.unsafe("DELETE FROM synchrotron.patches WHERE record_id = $1", [record.id])

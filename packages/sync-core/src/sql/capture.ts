@@ -13,6 +13,7 @@ import { sha256 } from "@noble/hashes/sha2.js"
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js"
 import { patchPlaces } from "./engine.ts"
 import type { LateConstraint, TableShape } from "./inspect.ts"
+import { notPutting, putSql } from "./put.ts"
 import { identifier, literal } from "./text.ts"
 
 /** What a write outside of any record means here: refused on a client, an external record on the server. */
@@ -46,6 +47,7 @@ export const tableSql = (shape: TableShape, side: Side): string => {
   const rowOf = (row: string) =>
     `ROW(${columns.map((c) => `${row}.${identifier(c.name)}`).join(", ")})::record`
   const staged = `synchrotron.${identifier(functionName("staged", shape))}`
+  const put = `synchrotron.${identifier(functionName("put", shape))}`
   // Images leave generated columns out, and audiences and policies may use them.
   const generated = shape.columns
     .filter((c) => c.generated)
@@ -54,11 +56,6 @@ export const tableSql = (shape: TableShape, side: Side): string => {
   const firstKey = identifier(shape.keyColumns.find((c) => stored.has(c)) ?? shape.keyColumns[0]!)
   const statements = {
     get_sql: `SELECT ${image("t")} FROM ${table} AS t, (SELECT $1::text AS key) AS x WHERE ${keyMatches("t")}`,
-    diff_sql: `SELECT array_agg(x.key), array_agg(x.image) FROM unnest($1::text[], $2::jsonb[]) AS x(key, image)
-      LEFT JOIN ${table} AS t ON ${keyMatches("t")}
-      WHERE (CASE WHEN t.${firstKey} IS NOT NULL THEN ${image("t")} END) IS DISTINCT FROM x.image`,
-    delete_sql: `DELETE FROM ${table} AS t USING unnest($1::text[]) AS x(key) WHERE ${keyMatches("t")}`,
-    insert_sql: `INSERT INTO ${table} (${columnList}) SELECT ${values} FROM unnest($1::jsonb[]) AS x(image) WHERE x.image IS NOT NULL`,
     // The key's columns are taken out first: under row-level security only a comparison that leaks nothing, such as that
     // of two columns, may look rows up in an index before the policies are asked.
     read_sql: `WITH x AS MATERIALIZED (SELECT k.key, ${shape.keyColumns
@@ -93,7 +90,8 @@ export const tableSql = (shape: TableShape, side: Side): string => {
       WHERE NOT EXISTS (SELECT FROM ${table} AS t WHERE ${sameKey})
         AND NOT EXISTS (SELECT FROM synchrotron.staged_gone AS x WHERE x.tbl = ${name} AND x.chunk > s."!chunk" AND ${keyMatches("s")})
       ORDER BY ${keyList}, "!chunk" DESC`,
-    staged
+    staged,
+    put
   }
   const capture = `synchrotron.${identifier(functionName("capture", shape))}`
   const truncate = `synchrotron.${identifier(functionName("truncate", shape))}`
@@ -116,7 +114,17 @@ ${
   side === "client"
     ? `DROP TABLE IF EXISTS ${staged};CREATE TABLE ${staged} AS SELECT ${columnList}, 0::bigint AS "!chunk" FROM ${table} WITH NO DATA;`
     : ""
-}
+}${putSql({
+  shape,
+  name: put,
+  table,
+  keyMatches: keyMatches("t"),
+  present: `t.${firstKey} IS NOT NULL`,
+  image: image("t"),
+  columns: columns.map((c) => identifier(c.name)),
+  keyColumns: shape.keyColumns.map(identifier),
+  values
+})}
 CREATE OR REPLACE FUNCTION ${capture}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER${settings(side)} AS $capture$
 ${place.declare}BEGIN
   ${place.begin}IF TG_OP = 'INSERT' THEN
@@ -144,9 +152,9 @@ DROP TRIGGER IF EXISTS "!synchrotron_update" ON ${table};
 DROP TRIGGER IF EXISTS "!synchrotron_truncate" ON ${table};
 DROP TRIGGER IF EXISTS "!synchrotron_end" ON ${table};
 CREATE TRIGGER "!synchrotron_before" BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ${table}
-  FOR EACH STATEMENT WHEN (coalesce(current_setting('synchrotron.record', true), '') = '') EXECUTE FUNCTION synchrotron.outside_record_trigger();
-CREATE TRIGGER "!synchrotron_change" AFTER INSERT OR DELETE ON ${table} FOR EACH ROW EXECUTE FUNCTION ${capture}();
-CREATE TRIGGER "!synchrotron_update" AFTER UPDATE ON ${table} FOR EACH ROW WHEN (OLD *<> NEW) EXECUTE FUNCTION ${capture}();
+  FOR EACH STATEMENT WHEN (coalesce(current_setting('synchrotron.record', true), '') = '' AND ${notPutting}) EXECUTE FUNCTION synchrotron.outside_record_trigger();
+CREATE TRIGGER "!synchrotron_change" AFTER INSERT OR DELETE ON ${table} FOR EACH ROW WHEN (${notPutting}) EXECUTE FUNCTION ${capture}();
+CREATE TRIGGER "!synchrotron_update" AFTER UPDATE ON ${table} FOR EACH ROW WHEN (OLD *<> NEW AND ${notPutting}) EXECUTE FUNCTION ${capture}();
 CREATE TRIGGER "!synchrotron_truncate" BEFORE TRUNCATE ON ${table} FOR EACH STATEMENT EXECUTE FUNCTION ${truncate}();
 ${
   shape.interleaves

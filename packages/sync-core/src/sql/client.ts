@@ -1,5 +1,7 @@
 /** What only a client's database has: its identity, its records, and the confirmed records that its pending ones cross. */
 
+import { puttingSql } from "./put.ts"
+
 export const clientSql = `
 -- seq: the commit of the last response applied. clock: the latest that the authority has named.
 CREATE TABLE IF NOT EXISTS synchrotron.replica (
@@ -172,9 +174,7 @@ END $$;
  * else the incoming row, else after the old later records (the confirmed state), else before the journal (the old
  * common ancestor). Returns tables with the number of rows that changed. Costs O(keys that the four sources name).
  */
-export const settleSql = `
-SELECT net.tbl, synchrotron.put_rows(net.tbl, array_agg(net.key), array_agg(net.image)) AS changed
-FROM (
+export const settleSql = puttingSql(`
   SELECT DISTINCT ON (s.tbl, s.key) s.tbl, s.key, s.image
   FROM (
     SELECT 1 AS strength, x.position AS place, x.tbl, x.key, x.before AS image
@@ -183,9 +183,7 @@ FROM (
     UNION ALL SELECT 3, -l.n, l.tbl, l.key, l.after FROM synchrotron.later_patches AS l
     UNION ALL SELECT 4, p.n, p.tbl, p.key, p.before FROM synchrotron.patches AS p
   ) AS s
-  ORDER BY s.tbl, s.key, s.strength, s.place
-) AS net
-GROUP BY net.tbl`
+  ORDER BY s.tbl, s.key, s.strength, s.place`)
 
 /** Removes the rows of audiences that are no longer held. $1: those that are. */
 export const purgeSql = `SELECT purged.tbl, purged.changed FROM synchrotron.purge($1::text[]) AS purged`
@@ -209,9 +207,7 @@ WHERE r.id = x.id AND r.status = 'pending'`
 export const putLoadSql = "SELECT put.tbl, put.changed FROM synchrotron.put_load() AS put"
 
 /** Puts rows that nothing else names. $1: as rows_of takes them. Returns tables with the number of rows that changed. */
-export const putRowsSql = `
-SELECT x.tbl, synchrotron.put_rows(x.tbl, array_agg(x.key), array_agg(x.image)) AS changed
-FROM synchrotron.rows_of($1::jsonb) AS x GROUP BY x.tbl`
+export const putRowsSql = puttingSql("SELECT x.tbl, x.key, x.image FROM synchrotron.rows_of($1::jsonb) AS x")
 
 /** Keeps the rows of a chunk. $1: as rows_of takes them. */
 export const stageSql = "SELECT synchrotron.stage($1::jsonb)"

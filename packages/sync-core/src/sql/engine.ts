@@ -23,9 +23,6 @@ CREATE TABLE IF NOT EXISTS synchrotron.installed (
 CREATE TABLE IF NOT EXISTS synchrotron.tables (
   name text COLLATE "C" PRIMARY KEY,
   get_sql text NOT NULL,
-  diff_sql text NOT NULL,
-  delete_sql text NOT NULL,
-  insert_sql text NOT NULL,
   read_sql text NOT NULL,
   visible_sql text NOT NULL,
   all_sql text NOT NULL,
@@ -37,7 +34,8 @@ CREATE TABLE IF NOT EXISTS synchrotron.tables (
 -- A database of an earlier version lacks these.
 ALTER TABLE synchrotron.tables ADD COLUMN IF NOT EXISTS clashes_sql text, ADD COLUMN IF NOT EXISTS rows_sql text,
   ADD COLUMN IF NOT EXISTS key_columns text[], ADD COLUMN IF NOT EXISTS staged text, ADD COLUMN IF NOT EXISTS stage_sql text,
-  ADD COLUMN IF NOT EXISTS gone_sql text, ADD COLUMN IF NOT EXISTS drop_sql text, ADD COLUMN IF NOT EXISTS take_sql text;
+  ADD COLUMN IF NOT EXISTS gone_sql text, ADD COLUMN IF NOT EXISTS drop_sql text, ADD COLUMN IF NOT EXISTS take_sql text,
+  ADD COLUMN IF NOT EXISTS put text;
 
 -- What records did, in the order in which they did it: n grows along the order of execution.
 CREATE TABLE IF NOT EXISTS synchrotron.patches (
@@ -60,26 +58,6 @@ CREATE OR REPLACE FUNCTION synchrotron.end_statement() RETURNS trigger LANGUAGE 
 BEGIN
   PERFORM set_config('synchrotron.place_' || pg_trigger_depth(), '', true);
   RETURN NULL;
-END $$;
-
--- Makes rows be exactly what their images say (NULL: absent), and returns how many were different. Costs one join
--- for all keys and writes only what differs. Triggers, cascades and foreign keys stay off: images hold their effects.
--- Rows are removed before others are added, so that values may swap under a unique constraint.
-CREATE OR REPLACE FUNCTION synchrotron.put_rows(tbl text, keys text[], images jsonb[]) RETURNS integer LANGUAGE plpgsql AS $$
-DECLARE
-  t synchrotron.tables;
-  changed_keys text[];
-  changed_images jsonb[];
-BEGIN
-  SELECT * INTO t FROM synchrotron.tables AS known WHERE known.name = tbl;
-  IF NOT FOUND THEN RAISE EXCEPTION 'synchrotron: % is not a synced table', tbl USING ERRCODE = '42P01'; END IF;
-  EXECUTE t.diff_sql INTO changed_keys, changed_images USING keys, images;
-  IF changed_keys IS NULL THEN RETURN 0; END IF;
-  PERFORM set_config('session_replication_role', 'replica', true);
-  EXECUTE t.delete_sql USING changed_keys;
-  EXECUTE t.insert_sql USING changed_images;
-  PERFORM set_config('session_replication_role', 'origin', true);
-  RETURN cardinality(changed_keys);
 END $$;
 
 -- Fails as Postgres does when two rows have what a constraint gives to one.

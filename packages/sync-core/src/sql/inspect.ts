@@ -30,6 +30,8 @@ export interface TableShape {
    * each row, or a key's uniqueness is checked late, so that keys can be handed on from row to row.
    */
   readonly interleaves: boolean
+  /** Whether ON CONFLICT finds rows by the key: its uniqueness is checked at once, and it has no periods. */
+  readonly upserts: boolean
   readonly lateConstraints: ReadonlyArray<LateConstraint>
 }
 
@@ -54,6 +56,7 @@ interface CatalogRow {
   readonly columns: ReadonlyArray<Column> | null
   readonly key_columns: ReadonlyArray<string> | null
   readonly interleaves: boolean
+  readonly upserts: boolean
   readonly late_constraints: ReadonlyArray<LateConstraint>
 }
 
@@ -79,6 +82,7 @@ export const inspect = (
         keyColumns: row.key_columns ?? [],
         audience: tables[i]!.audience,
         interleaves: row.interleaves,
+        upserts: row.upserts,
         lateConstraints: row.late_constraints
       })
     }
@@ -107,6 +111,7 @@ SELECT wanted.full_name, c.relkind::text AS kind,
   EXISTS (SELECT FROM pg_trigger g WHERE g.tgrelid = c.oid AND NOT g.tgisinternal AND g.tgname NOT LIKE '!synchrotron%'
     AND g.tgtype & 1 = 1 AND g.tgtype & 66 = 0)
     OR EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'p' AND k.condeferrable) AS interleaves,
+  EXISTS (SELECT FROM pg_constraint k WHERE k.conrelid = c.oid AND k.contype = 'p' AND NOT k.condeferrable AND k.conexclop IS NULL) AS upserts,
   (SELECT coalesce(json_agg(json_build_object(
       'name', k.conname, 'nullsDistinct', NOT i.indnullsnotdistinct, 'predicate', pg_get_expr(i.indpred, i.indrelid),
       'sqlState', CASE WHEN k.conexclop IS NULL THEN '23505' ELSE '23P01' END,

@@ -11,6 +11,7 @@ import {
   literal,
   type Principal,
   Protocol,
+  puttingSql,
   type RecordId,
   SyncApp
 } from "@synchrotron/sync-core"
@@ -200,8 +201,9 @@ const crossedBy = (sql: SqlClient.SqlClient, app: SyncApp.SyncApp, hlc: Hlc.Hlc,
       [hlc]
     )
     yield* sql.unsafe(
-      `SELECT synchrotron.put_rows(net.tbl, array_agg(net.key), array_agg(net.before))
-       FROM (SELECT DISTINCT ON (tbl, key) tbl, key, before FROM synchrotron.undone ORDER BY tbl, key, n) AS net GROUP BY net.tbl`
+      puttingSql(
+        "SELECT DISTINCT ON (tbl, key) tbl, key, before AS image FROM synchrotron.undone ORDER BY tbl, key, n"
+      )
     )
     const code = rows.map((row) => (row.name === externalName ? null : codeOf(app, row)))
     // What this version of the application cannot run does again what it did.

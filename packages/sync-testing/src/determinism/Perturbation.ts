@@ -54,14 +54,13 @@ DECLARE
   keys text[];
   images jsonb[];
 BEGIN
-  PERFORM set_config('session_replication_role', 'replica', true);
   FOR t IN SELECT * FROM synchrotron.tables LOOP
     EXECUTE t.all_sql INTO keys, images;
     CONTINUE WHEN keys IS NULL;
-    EXECUTE t.delete_sql USING keys;
-    EXECUTE t.insert_sql USING ARRAY(SELECT x.image FROM unnest(images) WITH ORDINALITY AS x(image, n) ORDER BY x.n DESC);
+    PERFORM synchrotron.put_rows(t.name, keys, array_fill(NULL::jsonb, ARRAY[cardinality(keys)]));
+    PERFORM synchrotron.put_rows(t.name, array_agg(x.key ORDER BY x.n DESC), array_agg(x.image ORDER BY x.n DESC))
+    FROM unnest(keys, images) WITH ORDINALITY AS x(key, image, n);
   END LOOP;
-  PERFORM set_config('session_replication_role', 'origin', true);
 END $$;`
 
 const without = (...plans: ReadonlyArray<string>) =>
