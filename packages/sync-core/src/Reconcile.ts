@@ -16,7 +16,7 @@
  * | path       | when                                                                    | work                           |
  * |------------|-------------------------------------------------------------------------|--------------------------------|
  * | `nothing`  | nothing came in, and nothing is crossed                                 | none                           |
- * | `rows`     | no record stays pending                                                 | undo, put rows                 |
+ * | `rows`     | no record stays pending                                                 | undo if any was, put rows      |
  * | `disjoint` | no verdict, no later record, rows in tables that no pending record used | put rows                       |
  * | `pending`  | records stay pending, none is crossed                                   | undo, put rows, replay P       |
  * | `merge`    | records stay pending, later ones cross them                             | undo, put rows, replay P and L |
@@ -55,7 +55,11 @@ export interface Incoming<L extends Ordered> {
 export type Plan<P extends Ordered, L extends Ordered> =
   | { readonly path: "nothing" }
   | { readonly path: "disjoint" }
-  | { readonly path: "rows" }
+  | {
+      readonly path: "rows"
+      /** Whether records were pending, and so the journal has something. */
+      readonly undo: boolean
+    }
   | {
       readonly path: "pending" | "merge"
       readonly pending: ReadonlyArray<P>
@@ -76,10 +80,10 @@ export const plan = <P extends Ordered, L extends Ordered>(
     pending.length === state.pending.length && later.length === 0 && !state.crossing && !incoming.resets
   if (options.fast && quiet) {
     if (incoming.tables.size === 0) return { path: "nothing" }
-    if (pending.length > 0 && state.used !== null && isDisjoint(state.used, incoming.tables))
-      return { path: "disjoint" }
+    if (pending.length === 0) return { path: "rows", undo: false }
+    if (state.used !== null && isDisjoint(state.used, incoming.tables)) return { path: "disjoint" }
   }
-  if (pending.length === 0) return { path: "rows" }
+  if (pending.length === 0) return { path: "rows", undo: true }
   return { path: later.length === 0 ? "pending" : "merge", pending, later, replay: merge(pending, later) }
 }
 

@@ -492,7 +492,7 @@ export const make = (
         ]
         let replayed = 0
         if (refused.length > 0) yield* sql.unsafe(refuseSql, [JSON.stringify(refused)])
-        if (plan.path === "disjoint") {
+        if (plan.path === "disjoint" || (plan.path === "rows" && !plan.undo)) {
           note(yield* sql.unsafe<Changed>(putRowsSql, [Cursors.rowsText(response)]))
         } else if (plan.path !== "nothing") {
           const later =

@@ -56,7 +56,9 @@ export const Device = Schema.Struct({
   /** How far the device's clock is ahead at the beginning. */
   skewMs: Schema.Int,
   /** Key of the action that the device's version of the application lacks, such as `todo.add@1`. */
-  lacks: Schema.NullOr(Schema.String)
+  lacks: Schema.NullOr(Schema.String),
+  /** Whether it hears of commits live where the script has a feed; as when absent. */
+  follows: Schema.optional(Schema.Boolean)
 })
 export type Device = typeof Device.Type
 

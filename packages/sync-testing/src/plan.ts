@@ -34,7 +34,7 @@ export const plan = (scenario: Scenario, options: PlanOptions): Script => {
   const { seed, clients } = options
   const character = characterOf(seed, faultsOf(options.faults), clients)
   const clocks = clockBudgets(clients)
-  const devices = devicesOf(scenario, character, clocks, options)
+  const devices = following(devicesOf(scenario, character, clocks, options), character, seed)
   const tickMs = stream(seed, "tick").pick([1, 10, 100, 1000])
   // In some runs most of what users do happens while answers are on their way to them.
   const crowded = stream(seed, "crowd").chance(0.5)
@@ -83,7 +83,7 @@ const characterOf = (seed: number, allowed: Faults, clients: number): Character 
       fault === "chunks" || fault === "compaction" || fault === "live"
         ? stream(seed, `character of ${fault}`)
         : random
-    // Most clients follow commits, whatever else goes wrong.
+    // In most runs commits are followed, whatever else goes wrong.
     const drawn = draws.chance(fault === "live" ? 0.75 : share)
     const rate = spread(draws, 20, 500) / 1000
     if (drawn && clients > 0) rates.set(fault, rate)
@@ -126,6 +126,22 @@ const devicesOf = (
     const lacked = random.pick(actions)
     return { user, skewMs, lacks: character.has("versions") && old ? lacked : null }
   })
+}
+
+/** Some hear of commits live and some do not; of many clients, fewer do: each of them costs a read of each commit. */
+const following = (
+  devices: ReadonlyArray<Device>,
+  character: Character,
+  seed: number
+): ReadonlyArray<Device> => {
+  if (!character.has("live")) return devices
+  const random = stream(seed, "following")
+  const most = Math.min(devices.length, Math.ceil(2 * Math.sqrt(devices.length)))
+  const rest = devices.map((_, index) => index)
+  const followers = new Set(
+    Array.from({ length: 1 + random.int(most) }, () => rest.splice(random.int(rest.length), 1)[0]!)
+  )
+  return devices.map((device, index) => (followers.has(index) ? device : { ...device, follows: false }))
 }
 
 /**

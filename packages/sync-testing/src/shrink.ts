@@ -109,7 +109,8 @@ const simplifications = (script: Script): ReadonlyArray<(script: Script) => Read
   (script) => changed(script, { tickMs: 1 }),
   ...script.devices.flatMap((_, index) => [
     (script: Script) => withDevice(script, index, { skewMs: 0 }),
-    (script: Script) => withDevice(script, index, { lacks: null })
+    (script: Script) => withDevice(script, index, { lacks: null }),
+    (script: Script) => (script.feed === undefined ? [] : withDevice(script, index, { follows: false }))
   ]),
   withShortPauses
 ]

@@ -64,17 +64,23 @@ export const openArena = async ({
       yield* Replica.make({ app, userId: "nobody" })
       yield* sql.unsafe("DELETE FROM synchrotron.replica")
     }).pipe(Effect.scoped, Effect.provide(provided(sql)), Effect.runPromise)
+  const reference = await Slot.open(image, installServer)
   const server =
     db === "pglite"
-      ? ServerSlot.onPglite(await Slot.open(image, installServer))
+      ? ServerSlot.onPglite(await Slot.open(await reference.image()))
       : await PostgresSlot.open(db.postgres, role, installServer)
-  const reference = await Slot.open(image, installServer)
   const clients: Array<Slot.Slot> = []
+  let clientImage: Blob | null = null
+  const openClient = async () => {
+    if (clientImage !== null) return Slot.open(clientImage)
+    const slot = await Slot.open(image, installClient)
+    clientImage = await slot.image()
+    return slot
+  }
   return {
     run: async (script, options = {}) => {
       const count = script.devices.length
-      while (clients.length < Math.min(count, clientSlotsMax))
-        clients.push(await Slot.open(image, installClient))
+      while (clients.length < Math.min(count, clientSlotsMax)) clients.push(await openClient())
       const used = clients.slice(0, count)
       for (const slot of [server, reference, ...used]) await slot.reset()
       // Each device has a slot of its own, or its turns on one.

@@ -18,6 +18,8 @@ export interface Slot extends Database {
   readonly busy: () => boolean
   /** Takes everything back that happened since the slot was opened. */
   readonly reset: () => Promise<void>
+  /** What there is now, for others to begin with: it costs less than to install the same there. */
+  readonly image: () => Promise<Blob>
   readonly close: () => Promise<void>
 }
 
@@ -44,9 +46,12 @@ const startParams = [...PGlite.defaultStartParams, "-c", "max_stack_depth=128kB"
 /**
  * Boots an instance, lets `install` prepare it, and remembers that state.
  *
- * @param image a data directory of `PgliteClient.prepareImage`
+ * @param image a data directory of `PgliteClient.prepareImage`, or of another slot
  */
-export const open = async (image: Blob, install: (sql: PgliteSqlClient) => Promise<void>): Promise<Slot> => {
+export const open = async (
+  image: Blob,
+  install: (sql: PgliteSqlClient) => Promise<void> = async () => {}
+): Promise<Slot> => {
   const db = await PGlite.create({ dataDir: "memory://", loadDataDir: image, startParams })
   const scope = Effect.runSync(Scope.make())
   const context = await Effect.runPromise(
@@ -69,6 +74,10 @@ export const open = async (image: Blob, install: (sql: PgliteSqlClient) => Promi
         probe.unsafe(`ROLLBACK;DEALLOCATE ALL;${Execution.prepareSession}`).pipe(Effect.ignore)
       )
       await Effect.runPromise(storage.load())
+    },
+    image: async () => {
+      await db.exec("CHECKPOINT")
+      return db.dumpDataDir("none")
     },
     close: async () => {
       await Effect.runPromise(Scope.close(scope, Exit.void))

@@ -93,7 +93,7 @@ export const run = async (
         log,
         send: (request, resume) => send(simulation, clients[index]!, request, resume),
         livePath:
-          script.feed === undefined
+          script.feed === undefined || device.follows === false
             ? null
             : feedTo(script.feed, () => ({ simulation, client: clients[index]! }))
       })
