@@ -127,9 +127,12 @@ export const keepChunk = (
     return { rowsDone: load!.rows_done, rowsTotal: load!.rows_total }
   })
 
-/** Applies the rows of the load, with those of the answer that ends it, and gives the tables in which rows changed. */
-export const putLoad = (sql: SqlClient.SqlClient, response: SyncResponse) =>
-  Effect.zipRight(stage(sql, response), sql.unsafe<{ tbl: string; changed: number }>(putLoadSql))
+/**
+ * Applies the rows of the load, with those of the answer that ends it, and gives the tables in which rows changed.
+ * `ofAll`: rows that it does not name go.
+ */
+export const putLoad = (sql: SqlClient.SqlClient, response: SyncResponse, ofAll: boolean) =>
+  Effect.zipRight(stage(sql, response), sql.unsafe<{ tbl: string; changed: number }>(putLoadSql, [ofAll]))
 
 /** Moves all cursors to the commit of an answer that was applied as a whole. */
 export const advance = (

@@ -459,9 +459,10 @@ export const make = (
         const { held, load } = cursors
         const audiences = new Set<string>(response.audiences)
         const kept = held.filter((audience) => audiences.has(audience))
+        const purges = kept.length < held.length
         // Without cursors all rows come again, as after a migration: what is here and does not come is gone.
-        const purges = kept.length < held.length || (held.length === 0 && cursors.seq > 0)
-        const loads = load !== null || rows > putRowsMax
+        const again = held.length === 0 && cursors.seq > 0
+        const loads = load !== null || rows > putRowsMax || again
         const resets = purges || loads
         const [later] =
           sent === null
@@ -513,7 +514,7 @@ export const make = (
             yield* sql.unsafe(forgetOverlay)
             if (purges) note(yield* sql.unsafe<Changed>(purgeSql, [kept]))
             // Its rows are of several moments, so none may stand without the last ones.
-            if (loads) note(yield* Cursors.putLoad(sql, response))
+            if (loads) note(yield* Cursors.putLoad(sql, response, again))
           }
           note(yield* settle(loads ? noRows : Cursors.rowsText(response), later))
           yield* sql.unsafe(forgetOverlay)

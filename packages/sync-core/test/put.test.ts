@@ -27,6 +27,7 @@ CREATE TABLE ruled (id integer PRIMARY KEY, body text);
 CREATE RULE also AS ON INSERT TO ruled DO ALSO INSERT INTO bells VALUES (99, 'ruled') ON CONFLICT DO NOTHING;
 CREATE TABLE links (a integer, b integer, PRIMARY KEY (b, a));
 CREATE TABLE moved (id integer PRIMARY KEY DEFERRABLE, body text);
+CREATE TABLE excluded (id integer PRIMARY KEY, excluded text);
 CREATE TABLE put (keys text PRIMARY KEY, images text, changed_keys text, removes boolean);`
 
 type Rows = ReadonlyArray<Readonly<Record<string, string | null>>>
@@ -67,6 +68,7 @@ const stateOf = (draw: (n: number) => number): Readonly<Record<string, Rows>> =>
     ruled: some(ids).map((id) => ({ id, body: maybe(any()) })),
     links: some(ids).flatMap((a) => some(ids).map((b) => ({ a, b }))),
     moved: some(ids).map((id) => ({ id, body: maybe(any()) })),
+    excluded: some(ids).map((id) => ({ id, excluded: maybe(any()) })),
     put: some(ids).map((keys) => ({
       keys,
       images: maybe(any()),

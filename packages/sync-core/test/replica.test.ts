@@ -758,6 +758,33 @@ describe.each(kinds)("a replica on %s", (kind) => {
         })
       ))
 
+    it("I9: when all rows come again, those that are as they were are not written again", () =>
+      run(
+        Effect.gen(function* () {
+          const sql = yield* SqlClient.SqlClient
+          const replica = yield* fresh()
+          const fetch = (seq: number, b: string) =>
+            Effect.gen(function* () {
+              const request = yield* replica.request
+              const tables = [rowsOf("accounts", { a: { id: "a", n: "1" }, b: { id: "b", n: b } })]
+              return yield* replica.receive(request, answer(request, { seq: seq as Seq, tables }))
+            })
+          const written = Effect.map(
+            sql.unsafe<{ id: string; x: string }>("SELECT id, xmin::text AS x FROM accounts ORDER BY id"),
+            (rows) => rows.map(({ x }) => x)
+          )
+          yield* fetch(3, "2")
+          const [a, b] = yield* written
+          yield* replica.forgetCursors
+          yield* fetch(4, "2")
+          expect(yield* written).toEqual([a, b])
+          yield* replica.forgetCursors
+          yield* fetch(5, "3")
+          expect(yield* accounts).toEqual(["(a,1)", "(b,3)"])
+          expect(yield* written).toEqual([a, expect.not.stringMatching(`^${b}$`)])
+        })
+      ))
+
     it("I5: a load shows when all its rows are here, goes on after a restart, and sends records once", () =>
       run(
         Effect.gen(function* () {

@@ -7,7 +7,8 @@
  *
  * A client has a table `staged` beside each synced one: the rows of a load with typed columns, and the chunk in which each
  * came. `stage_sql` puts the images $1 (a JSON array) of the chunk $2 there. `gone_sql` removes from the table what the
- * load says is gone, `drop_sql` what it has otherwise, and `take_sql` adds the last of what it has and the table has not.
+ * load says is gone, `absent_sql` what it does not name, `drop_sql` what it has otherwise, and `take_sql` adds the last of
+ * what it has and the table has not.
  */
 import { sha256 } from "@noble/hashes/sha2.js"
 import { bytesToHex, utf8ToBytes } from "@noble/hashes/utils.js"
@@ -85,6 +86,7 @@ export const tableSql = (shape: TableShape, side: Side): string => {
         .join(" UNION ALL ") || null,
     stage_sql: `INSERT INTO ${staged} (${columnList}, "!chunk") SELECT ${values}, $2 FROM jsonb_array_elements($1::jsonb) AS x(image)`,
     gone_sql: `DELETE FROM ${table} AS t USING synchrotron.staged_gone AS x WHERE x.tbl = ${name} AND ${keyMatches("t")}`,
+    absent_sql: `DELETE FROM ${table} AS t WHERE NOT EXISTS (SELECT FROM ${staged} AS s WHERE ${sameKey})`,
     drop_sql: `DELETE FROM ${table} AS t USING ${staged} AS s WHERE ${sameKey} AND ${rowOf("t")} *<> ${rowOf("s")}`,
     take_sql: `INSERT INTO ${table} (${columnList}) SELECT DISTINCT ON (${keyList}) ${columnList} FROM ${staged} AS s
       WHERE NOT EXISTS (SELECT FROM ${table} AS t WHERE ${sameKey})

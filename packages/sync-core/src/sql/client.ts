@@ -89,38 +89,42 @@ BEGIN
   END LOOP;
 END $$;
 
--- Makes the rows of the load be what it says, and ends it. What goes or changes is removed before anything is added, as in
--- put_rows. Memory does not grow with the load. One sort is enough, and a merge join would sort once more.
-CREATE OR REPLACE FUNCTION synchrotron.put_load() RETURNS TABLE (tbl text, changed bigint)
+-- Makes the rows of the load be what it says, and ends it; the others go when it is about all rows. What goes or changes is
+-- removed before anything is added, as in put_rows. Memory does not grow with the load. One sort is enough, and a merge
+-- join would sort once more.
+DROP FUNCTION IF EXISTS synchrotron.put_load();
+CREATE OR REPLACE FUNCTION synchrotron.put_load(of_all boolean) RETURNS TABLE (tbl text, changed bigint)
 LANGUAGE plpgsql SET enable_mergejoin = off SET work_mem = '16MB' AS $$
 DECLARE
   t synchrotron.tables;
+  statement text;
   n bigint;
 BEGIN
   PERFORM set_config('session_replication_role', 'replica', true);
   FOR t IN SELECT * FROM synchrotron.tables LOOP
     tbl := t.name;
-    EXECUTE t.gone_sql;
-    GET DIAGNOSTICS changed = ROW_COUNT;
-    EXECUTE t.drop_sql;
-    GET DIAGNOSTICS n = ROW_COUNT;
-    changed := changed + n;
-    EXECUTE t.take_sql;
-    GET DIAGNOSTICS n = ROW_COUNT;
-    changed := changed + n;
+    changed := 0;
+    FOREACH statement IN ARRAY ARRAY[t.gone_sql, CASE WHEN of_all THEN t.absent_sql END, t.drop_sql, t.take_sql] LOOP
+      CONTINUE WHEN statement IS NULL;
+      EXECUTE statement;
+      GET DIAGNOSTICS n = ROW_COUNT;
+      changed := changed + n;
+    END LOOP;
     RETURN NEXT;
   END LOOP;
   PERFORM set_config('session_replication_role', 'origin', true);
   PERFORM synchrotron.forget_load();
 END $$;
 
+-- A file is made for each table that is truncated, so those that have nothing are left alone.
 CREATE OR REPLACE FUNCTION synchrotron.forget_load() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   staged text;
   filled boolean;
 BEGIN
-  TRUNCATE synchrotron.load, synchrotron.load_cursors, synchrotron.staged_gone;
-  FOR staged IN SELECT t.staged FROM synchrotron.tables AS t LOOP
+  DELETE FROM synchrotron.load;
+  DELETE FROM synchrotron.load_cursors;
+  FOR staged IN SELECT t.staged FROM synchrotron.tables AS t UNION ALL SELECT 'synchrotron.staged_gone' LOOP
     EXECUTE 'SELECT EXISTS (SELECT FROM ' || staged || ')' INTO filled;
     IF filled THEN EXECUTE 'TRUNCATE ' || staged; END IF;
   END LOOP;
@@ -203,8 +207,8 @@ UPDATE synchrotron.records AS r SET status = x.status, error = x.error, patches 
 FROM jsonb_to_recordset($1::jsonb) AS x(id uuid, status text, error text)
 WHERE r.id = x.id AND r.status = 'pending'`
 
-/** Applies the rows of a load. Returns tables with the number of rows that changed. */
-export const putLoadSql = "SELECT put.tbl, put.changed FROM synchrotron.put_load() AS put"
+/** Applies the rows of a load. $1: whether it is about all rows. Returns tables with the number of rows that changed. */
+export const putLoadSql = "SELECT put.tbl, put.changed FROM synchrotron.put_load($1::boolean) AS put"
 
 /** Puts rows that nothing else names. $1: as rows_of takes them. Returns tables with the number of rows that changed. */
 export const putRowsSql = puttingSql("SELECT x.tbl, x.key, x.image FROM synchrotron.rows_of($1::jsonb) AS x")

@@ -35,7 +35,7 @@ CREATE TABLE IF NOT EXISTS synchrotron.tables (
 ALTER TABLE synchrotron.tables ADD COLUMN IF NOT EXISTS clashes_sql text, ADD COLUMN IF NOT EXISTS rows_sql text,
   ADD COLUMN IF NOT EXISTS key_columns text[], ADD COLUMN IF NOT EXISTS staged text, ADD COLUMN IF NOT EXISTS stage_sql text,
   ADD COLUMN IF NOT EXISTS gone_sql text, ADD COLUMN IF NOT EXISTS drop_sql text, ADD COLUMN IF NOT EXISTS take_sql text,
-  ADD COLUMN IF NOT EXISTS put text;
+  ADD COLUMN IF NOT EXISTS put text, ADD COLUMN IF NOT EXISTS absent_sql text;
 
 -- What records did, in the order in which they did it: n grows along the order of execution.
 CREATE TABLE IF NOT EXISTS synchrotron.patches (

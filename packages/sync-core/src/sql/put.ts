@@ -45,7 +45,8 @@ export const putSql = (parts: PutParts): string => {
     others.length === 0
       ? "NOTHING"
       : `UPDATE SET ${others.map((column) => `${column} = excluded.${column}`).join(", ")}`
-  const insert = `INSERT INTO ${table} (${columns.join(", ")}) SELECT ${values} FROM unnest(put.changed_images) AS x(image) WHERE x.image IS NOT NULL`
+  // The alias, because a table may be called excluded.
+  const insert = `INSERT INTO ${table} AS t (${columns.join(", ")}) SELECT ${values} FROM unnest(put.changed_images) AS x(image) WHERE x.image IS NOT NULL`
   const remove = `DELETE FROM ${table} AS t USING unnest(put.changed_keys, put.changed_images) AS x(key, image) WHERE ${keyMatches}`
   const ordinary = `IF NOT ${actsSql(table)} THEN
     BEGIN
