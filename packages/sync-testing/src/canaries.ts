@@ -35,7 +35,7 @@ export const canaries: ReadonlyArray<Canary> = [
     name: "wrong-fast-path",
     about:
       "A client puts rows without replaying its pending records, although they wrote to the same tables.",
-    seedsMax: 30,
+    seedsMax: 5,
     client: replacing(
       "SELECT written, used FROM synchrotron.keep_record(",
       "SELECT ARRAY[]::text[] AS written, ARRAY[]::text[] AS used FROM synchrotron.keep_record("

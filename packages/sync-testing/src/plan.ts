@@ -136,7 +136,7 @@ const following = (
 ): ReadonlyArray<Device> => {
   if (!character.has("live")) return devices
   const random = stream(seed, "following")
-  const most = Math.min(devices.length, Math.ceil(2 * Math.sqrt(devices.length)))
+  const most = Math.ceil(Math.sqrt(devices.length))
   const rest = devices.map((_, index) => index)
   const followers = new Set(
     Array.from({ length: 1 + random.int(most) }, () => rest.splice(random.int(rest.length), 1)[0]!)
@@ -308,13 +308,13 @@ class Workload {
     else this.steps.push({ at: this.at, kind: "act", client, random })
   }
 
-  /** What befalls the world around a burst, shortly before it or in its midst. */
+  /** What befalls the world around a burst, shortly before it or in its midst: as much with many clients as with few. */
   private around(): void {
     const { random, scenario, steps } = this
     const soon = () => this.at + random.int(5 * second)
     const forMs = (max: number) => spread(random, 5 * second, max)
     for (const client of this.clients) {
-      const share = 1 / Math.sqrt(this.clients.length)
+      const share = Math.min(1, 2 / this.clients.length)
       if (this.strikes("offline", share))
         steps.push({ at: soon(), kind: "offline", client, forMs: forMs(3 * day) })
       if (this.strikes("partition", share))
@@ -369,9 +369,9 @@ class Workload {
     })
   }
 
-  /** After a burst: some hear of what the others did, and look at what was refused; of many clients, fewer of them. */
+  /** After a burst: some hear of what the others did, and look at what was refused; of many clients no more than of four. */
   private settle(): void {
-    const share = Math.min(1, 2 / Math.sqrt(this.clients.length))
+    const share = Math.min(1, 4 / this.clients.length)
     for (const client of this.clients) {
       if (this.random.chance(this.syncs * share)) this.sync(client, 20 * second)
       if (this.random.chance(this.reads * share)) this.read(client)
