@@ -57,7 +57,7 @@ export const Device = Schema.Struct({
   skewMs: Schema.Int,
   /** Key of the action that the device's version of the application lacks, such as `todo.add@1`. */
   lacks: Schema.NullOr(Schema.String),
-  /** Whether it hears of commits live where the script has a feed; as when absent. */
+  /** Whether it hears of commits live, in a script that has a feed; it does unless this is false. */
   follows: Schema.optional(Schema.Boolean)
 })
 export type Device = typeof Device.Type
