@@ -2,13 +2,13 @@
  * The live path over Electric's client: `ShapeStream` on the feed of this client (see sync-core's `Live`), by server-sent
  * events or long polls. It begins with what comes from now on, so each stream that comes up asks for one sync.
  *
- * | what happens                                    | what is done                                                     |
- * |-------------------------------------------------|------------------------------------------------------------------|
- * | the network breaks, 429, 5xx                    | `ShapeStream` tries again with backoff and goes on where it was  |
- * | 401                                             | the token is asked for once more; the second time the stream ends |
- * | must-refetch, also as 409: the audiences are others | the stream ends, and a sync is asked for                     |
- * | another 4xx, such as a server without a feed    | the stream ends                                                  |
- * | nothing is heard for `liveSilenceMsMax`         | the stream ends                                                  |
+ * | what happens                                        | what is done                                                      |
+ * |-----------------------------------------------------|-------------------------------------------------------------------|
+ * | the network breaks, 429, 5xx                        | `ShapeStream` tries again with backoff and goes on where it was   |
+ * | 401                                                 | the token is asked for once more; the second time the stream ends |
+ * | must-refetch, also as 409: the audiences are others | the stream ends, and a sync is asked for                          |
+ * | another 4xx, such as a server without a feed        | the stream ends                                                   |
+ * | nothing is heard for `liveSilenceMsMax`             | the stream ends                                                   |
  *
  * A stream that ends is followed by another one: at once, or with backoff when several in a row were short.
  */

@@ -1,10 +1,10 @@
 /**
  * Sync in two halves that are usable on their own, whatever carries them:
  *
- * | half         | takes                                      | gives                                                       |
- * |--------------|--------------------------------------------|-------------------------------------------------------------|
- * | {@link SyncStreams.inbound}  | a client's records, oldest first | a verdict for each, and what changed for the client    |
- * | {@link SyncStreams.outbound} | where a client is                | a stream of what changes for it                        |
+ * | half                         | takes                            | gives                                               |
+ * |------------------------------|----------------------------------|-----------------------------------------------------|
+ * | {@link SyncStreams.inbound}  | a client's records, oldest first | a verdict for each, and what changed for the client |
+ * | {@link SyncStreams.outbound} | where a client is                | a stream of what changes for it                     |
  *
  * All bookkeeping is in the database: which ids were judged and how, and what changed in which commit. So records may be
  * sent again to this process or to another one and are judged once (I4), and a stream may be broken off at any moment and
