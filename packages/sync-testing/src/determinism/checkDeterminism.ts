@@ -1,10 +1,10 @@
 /** Finds actions that are not deterministic (I8): executes each record again, with one thing after another different. */
-import { PgliteClient } from "@synchrotron/sql-pglite"
 import { Action, Execution, Hlc, type Principal, SyncApp } from "@synchrotron/sync-core"
 import { Clock, Effect, Random as EffectRandom, Schema, type Scope } from "effect"
 import type { Verdict } from "../check/Checker.ts"
 import { makeServerView } from "../check/views.ts"
 import * as Random from "../Random.ts"
+import { emptyImage } from "../run/image.ts"
 import type { Query, Scenario } from "../Scenario.ts"
 import { type Simulated, scenarioOf } from "../simulate.ts"
 import { compare, type Difference, describe, type Effects } from "./Difference.ts"
@@ -81,7 +81,7 @@ const check = (options: DeterminismOptions): Effect.Effect<DeterminismReport, un
     const chosen = new Set(options.perturbations ?? perturbationNames)
     // The real time: on a Postgres other things go on in the process, and they set timers.
     const nowMs = yield* Clock.currentTimeMillis
-    const image = yield* PgliteClient.prepareImage()
+    const image = yield* Effect.promise(emptyImage)
     const first = yield* Stage.pglite(scenario.app, image, "first")
     const others: Array<readonly [PerturbationName, Stage.Stage]> = []
     if (chosen.has("replica")) others.push(["replica", yield* Stage.pglite(scenario.app, image, "other")])

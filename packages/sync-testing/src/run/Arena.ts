@@ -1,7 +1,7 @@
 /** Databases that many runs share: booting one costs more than a run. */
 import { Reactivity } from "@effect/experimental"
 import { SqlClient } from "@effect/sql"
-import { PgliteClient, type PgliteSqlClient } from "@synchrotron/sql-pglite"
+import type { PgliteSqlClient } from "@synchrotron/sql-pglite"
 import { Replica } from "@synchrotron/sync-core"
 import { AuthorityLive } from "@synchrotron/sync-server"
 import { Effect, Layer } from "effect"
@@ -10,6 +10,7 @@ import type { Report } from "../Report.ts"
 import type { Scenario } from "../Scenario.ts"
 import type { Script } from "../Script.ts"
 import { serverApp } from "./apps.ts"
+import { emptyImage } from "./image.ts"
 import * as PostgresSlot from "./PostgresSlot.ts"
 import { run } from "./run.ts"
 import * as ServerSlot from "./ServerSlot.ts"
@@ -51,7 +52,7 @@ export const openArena = async ({
   readonly scenario: Scenario
   readonly db: Database
 }): Promise<Arena> => {
-  const image = await Effect.runPromise(PgliteClient.prepareImage())
+  const image = await emptyImage()
   const app = serverApp(scenario.app)
   const provided = (sql: SqlClient.SqlClient) =>
     Layer.mergeAll(Layer.succeed(SqlClient.SqlClient, sql), Reactivity.layer)
