@@ -24,7 +24,7 @@ export interface Cursors {
   readonly cursors: SyncRequest["cursors"]
   /** Audiences of which rows are applied. */
   readonly held: ReadonlyArray<string>
-  /** Audiences of which the load has rows. */
+  /** Audiences of which the load may have rows: those that the user held when one of its chunks was read. */
   readonly loaded: ReadonlyArray<string>
   /** `position`: where its last chunk ended, or null when all rows are here. */
   readonly load: (Progress & { readonly position: Position | null }) | null
@@ -37,7 +37,8 @@ interface Row {
   readonly rows_done: number
   readonly rows_total: number
   readonly audience: string | null
-  readonly seq: number
+  /** Null of an audience that no rows are applied of, and that the load has not gone through. */
+  readonly seq: number | null
   readonly held: boolean
   readonly loaded: boolean
 }
@@ -49,12 +50,11 @@ export const read = (sql: SqlClient.SqlClient): Effect.Effect<Cursors, SqlError.
     const named = rows.filter((row): row is Row & { audience: string } => row.audience !== null)
     return {
       seq: applied,
-      cursors: Object.fromEntries(named.map((row) => [row.audience, row.seq])) as SyncRequest["cursors"],
+      cursors: Object.fromEntries(
+        named.flatMap(({ audience, seq }) => (seq === null ? [] : [[audience, seq]]))
+      ) as SyncRequest["cursors"],
       held: named.flatMap((row) => (row.held ? [row.audience] : [])),
-      loaded: [
-        ...named.flatMap((row) => (row.loaded ? [row.audience] : [])),
-        ...(position === null ? [] : [position.audience])
-      ],
+      loaded: named.flatMap((row) => (row.loaded ? [row.audience] : [])),
       load: loading ? { position, rowsDone: rows_done, rowsTotal: rows_total } : null
     }
   })
@@ -91,8 +91,9 @@ export const isBefore = (a: string, b: string): boolean => {
 }
 
 /**
- * Whether the load has rows of an audience that the user no longer holds. Nobody will say that they are gone, so it has
- * to begin again.
+ * Whether the load may have rows of an audience that the user no longer holds: also of one that it has not come to, for a
+ * row that changed its audience comes with the one that it left. Nobody will say that they are gone, so it has to
+ * begin again.
  */
 export const isSpoilt = ({ loaded }: Cursors, { audiences }: SyncResponse): boolean => {
   const still = new Set<string>(audiences)

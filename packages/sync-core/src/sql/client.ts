@@ -50,11 +50,12 @@ CREATE TABLE IF NOT EXISTS synchrotron.load (
   rows_done bigint NOT NULL,
   rows_total bigint NOT NULL
 );
--- How far the load is in the audiences that it has gone through.
+-- The audiences that the user held when a chunk was read, each with how far the load is where it has gone through it.
 CREATE TABLE IF NOT EXISTS synchrotron.load_cursors (
   audience text COLLATE "C" PRIMARY KEY,
-  seq bigint NOT NULL
+  seq bigint
 );
+ALTER TABLE synchrotron.load_cursors ALTER COLUMN seq DROP NOT NULL;
 -- Rows that the load says are gone, and in which chunk it did. Those that it has are in the tables that
 -- synchrotron.tables names as staged. A row that changes meanwhile comes again; what the last chunk says holds.
 CREATE TABLE IF NOT EXISTS synchrotron.staged_gone (
@@ -223,9 +224,9 @@ export const stageSql = "SELECT synchrotron.stage($1::jsonb)"
 export const moveLoadSql = `
 WITH passed AS (
   INSERT INTO synchrotron.load_cursors (audience, seq)
-  SELECT a.audience, $3::bigint FROM json_array_elements_text($2::json) AS a(audience)
-  WHERE $1::json IS NULL OR a.audience COLLATE "C" < ($1::json ->> 'audience')
-  ON CONFLICT (audience) DO UPDATE SET seq = excluded.seq
+  SELECT a.audience, CASE WHEN $1::json IS NULL OR a.audience COLLATE "C" < ($1::json ->> 'audience') THEN $3::bigint END
+  FROM json_array_elements_text($2::json) AS a(audience)
+  ON CONFLICT (audience) DO UPDATE SET seq = excluded.seq WHERE excluded.seq IS NOT NULL
 )
 INSERT INTO synchrotron.load (position, chunks, rows_done, rows_total) VALUES ($1::json, 1, $4::bigint, coalesce($5::bigint, $4::bigint))
 ON CONFLICT (singleton) DO UPDATE SET position = excluded.position, chunks = load.chunks + 1, rows_done = load.rows_done + $4::bigint,
