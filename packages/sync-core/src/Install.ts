@@ -13,7 +13,7 @@ import { type Side, tableSql } from "./sql/capture.ts"
 import { determinismSql } from "./sql/determinism.ts"
 import { engineSql } from "./sql/engine.ts"
 import { inspect, type TableShape } from "./sql/inspect.ts"
-import { dispatchSql, putSql } from "./sql/put.ts"
+import { dispatchSql } from "./sql/put.ts"
 import { literal } from "./sql/text.ts"
 
 export interface InstallOptions {
@@ -47,8 +47,7 @@ export const install = (
       options.sideSql,
       app.migrations,
       app.tables,
-      tableSql.toString(),
-      putSql.toString(),
+      ...examples.map((shape) => tableSql(shape, side)),
       dispatchSql
     ])
     const known = yield* sql.unsafe<{ exists: boolean }>(
@@ -102,6 +101,36 @@ export const install = (
     }
     return { migrated, changed, added, mode }
   })
+
+/** What is generated for these is another text whenever anything is generated in another way. */
+const examples = [false, true].map((either): TableShape => {
+  const column = { type: "text", generated: false, default: null, expression: null, identity: false }
+  return {
+    schema: "s",
+    name: "t",
+    fullName: "s.t",
+    columns: [
+      { ...column, name: "id" },
+      { ...column, name: "value" },
+      { ...column, name: "twice", generated: true, expression: "value || value" }
+    ],
+    keyColumns: ["id"],
+    audience: "value",
+    interleaves: either,
+    upserts: !either,
+    lateConstraints: either
+      ? [
+          {
+            name: "once",
+            parts: [{ expression: "value", operator: "=" }],
+            nullsDistinct: true,
+            predicate: "true",
+            sqlState: "23505"
+          }
+        ]
+      : []
+  }
+})
 
 /** What earlier versions needed until here. */
 const leftoversSql =

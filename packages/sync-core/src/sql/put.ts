@@ -13,6 +13,7 @@ import { literal } from "./text.ts"
 /** A condition in triggers of the engine: the write is not one that puts rows. */
 export const notPutting = "coalesce(current_setting('synchrotron.putting', true), '') = ''"
 
+/** What the function of a table is made of: expressions of `capture.ts`, which has others of the same kind. */
 export interface PutParts {
   readonly shape: TableShape
   /** Of the function, quoted. */
