@@ -1,5 +1,6 @@
 /** Every benchmark by name. */
 import { Effect } from "effect"
+import { audiences } from "./audiences.ts"
 import { bootstrapMemory, bootstrapTime } from "./bootstrap.ts"
 import { converge, idle } from "./converge.ts"
 import { fanout, idleSessions, latency } from "./live/live.ts"
@@ -26,6 +27,7 @@ export const benchmarks: ReadonlyArray<
   ["ingest-1000", (scale) => one(ingest(1000, scale))],
   ["late-1-before-1000", (scale) => one(late(1000, scale))],
   ["sync-1-after-50000", (scale) => one(history(1000, 50_000, scale))],
+  ["sync-1-in-10000-audiences", (scale) => audiences(10_000, scale)],
   ["idle-sync", (scale) => one(idle(scale))],
   ["bootstrap-50k", (scale) => one(bootstrapTime(50_000, scale))],
   ["bootstrap-1000k", (scale) => bootstrapMemory(1_000_000, scale)],

@@ -1,10 +1,10 @@
 /** Replicas and an authority in this process. */
 import { SqlClient } from "@effect/sql"
 import { PgliteClient, type PgliteSqlClient } from "@synchrotron/sql-pglite"
-import { type Principal, type Protocol, Replica } from "@synchrotron/sync-core"
+import { type Principal, type Protocol, Replica, type SyncApp } from "@synchrotron/sync-core"
 import { Authority, AuthorityLive, type AuthorityService, ServerDatabase } from "@synchrotron/sync-server"
 import { Context, Effect, Layer, type Scope } from "effect"
-import { app } from "./workload.ts"
+import { app as items } from "./workload.ts"
 
 export interface BenchClient {
   readonly replica: Replica.Replica
@@ -15,7 +15,10 @@ export interface BenchClient {
 /** Booting from an image takes a tenth of the time of a new database. */
 const image = Effect.runSync(Effect.cached(PgliteClient.prepareImage()))
 
-export const makeClient = (userId: string): Effect.Effect<BenchClient, unknown, Scope.Scope> =>
+export const makeClient = (
+  userId: string,
+  app: SyncApp.SyncApp = items
+): Effect.Effect<BenchClient, unknown, Scope.Scope> =>
   Effect.gen(function* () {
     const context = yield* Layer.build(PgliteClient.layer({ image: yield* image }))
     const replica = yield* Replica.make({ app, userId }).pipe(Effect.provide(context))
@@ -27,7 +30,8 @@ export const makeClient = (userId: string): Effect.Effect<BenchClient, unknown, 
   })
 
 export const makeServer = (
-  database: ServerDatabase.Database
+  database: ServerDatabase.Database,
+  app: SyncApp.SyncApp = items
 ): Effect.Effect<
   { readonly authority: AuthorityService; readonly sql: SqlClient.SqlClient },
   unknown,

@@ -25,7 +25,7 @@ export const converge = (
     const { authority } = yield* makeServer({ _tag: "embedded", dataDir: "memory://" })
     const clients = yield* Effect.forEach(
       Array.from({ length: clientCount }, (_, i) => `user${i}`),
-      makeClient
+      (user) => makeClient(user)
     )
     yield* clients[0]!.replica.execute(fill({ prefix: "base", count: rows }))
     for (const client of clients) yield* sync(client, authority)

@@ -57,7 +57,9 @@ export interface Options {
   readonly settings: SessionState.Settings
   readonly paused: boolean
   /** Called after an answer was applied, before its records stop being pending and the waiting are told. */
-  readonly onReceived: (response: Protocol.SyncResponse) => Effect.Effect<void, SqlError.SqlError>
+  readonly onReceived: (
+    response: Pick<Protocol.SyncResponse, "notices" | "verdicts">
+  ) => Effect.Effect<void, SqlError.SqlError>
 }
 
 export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError, Scope.Scope> =>

@@ -14,7 +14,10 @@ import type { Offline } from "./Errors.ts"
  * | `Unauthorized`                                        | asks for the token once more, then tries slowly        |
  * | `ClientMismatch`, `SchemaMismatch`, `InvalidRequest`  | stops until something changes                          |
  */
-export type TransportError = Offline | Protocol.SyncError
+export type TransportError = Exclude<WireError, Protocol.AudiencesChanged>
+
+/** The same of an exchange of short requests and answers, see sync-core's `Audiences`. */
+export type WireError = Offline | Protocol.SyncError
 
 export interface Transport {
   readonly sync: (request: Protocol.SyncRequest) => Effect.Effect<Protocol.SyncResponse, TransportError>

@@ -8,12 +8,12 @@
  *        │                                          ▼ │ the next one
  *        └── message ◄── answer, when there is something new ◄── request that waits
  */
-import { Duplex, Protocol } from "@synchrotron/sync-core"
+import { Audiences, Duplex, Protocol } from "@synchrotron/sync-core"
 import { Deferred, Effect, Option, Queue, Schema, type Scope } from "effect"
 import { Offline } from "./Errors.ts"
 import * as Limits from "./Limits.ts"
 import type { Listener, LivePath } from "./LivePath.ts"
-import type { Transport, TransportError } from "./Transport.ts"
+import type { Transport, WireError } from "./Transport.ts"
 import { type Options, readAnswer, tokenOf } from "./TransportHttp.ts"
 
 /** An open connection. */
@@ -43,11 +43,13 @@ export const over =
     Effect.gen(function* () {
       const line = yield* makeLine(open, options)
       const timeoutMs = options.timeoutMs ?? Limits.messageTimeoutMs
+      const ask = Audiences.over((request) => within(timeoutMs, line, line.ask(request, false)))
+      const wait = Audiences.over((request) => within(Limits.liveSilenceMsMax, line, line.ask(request, true)))
       /** Where the client will be when it has applied the last answer. */
       const places = yield* Queue.sliding<Protocol.SyncRequest>(1)
 
       const sync = Effect.fn("TransportDuplex.sync")(function* (request: Protocol.SyncRequest) {
-        const response = yield* within(timeoutMs, line, line.ask(request, false))
+        const response = yield* ask(request)
         // Until all chunks of a load are here there is nothing to follow.
         if (response.next === null) yield* Queue.offer(places, placeAfter(request, response))
         return response
@@ -58,7 +60,7 @@ export const over =
         Effect.gen(function* () {
           yield* listener.up(true)
           for (let at = from; ; ) {
-            const answer = yield* within(Limits.liveSilenceMsMax, line, line.ask(at, true))
+            const answer = yield* wait(at)
             if (!Duplex.isNews(at, answer)) continue
             yield* listener.message({ seq: answer.seq, from: at.seq!, answer })
             if (answer.next !== null) return yield* Effect.never
@@ -93,7 +95,7 @@ const placeAfter = (
 })
 
 /** A connection that does not answer may be dead and not know it. */
-const within = <A>(timeoutMs: number, line: Line, effect: Effect.Effect<A, TransportError>) =>
+const within = <A>(timeoutMs: number, line: Line, effect: Effect.Effect<A, WireError>) =>
   Effect.timeoutFail(effect, {
     duration: timeoutMs,
     onTimeout: () => new Offline({ message: `The server did not answer within ${timeoutMs} ms.` })
@@ -102,9 +104,9 @@ const within = <A>(timeoutMs: number, line: Line, effect: Effect.Effect<A, Trans
 interface Line {
   /** One message and its answer, over the connection that is there or a new one. */
   readonly ask: (
-    request: Protocol.SyncRequest,
+    request: Protocol.WireRequest,
     wait: boolean
-  ) => Effect.Effect<Protocol.SyncResponse, TransportError>
+  ) => Effect.Effect<Protocol.WireResponse, WireError>
   /** Closes the connection, if there is one. */
   readonly hangUp: Effect.Effect<void>
 }
@@ -112,7 +114,7 @@ interface Line {
 interface Connection {
   readonly channel: Channel
   /** Requests without an answer, by id. */
-  readonly asked: Map<number, Deferred.Deferred<Protocol.SyncResponse, TransportError>>
+  readonly asked: Map<number, Deferred.Deferred<Protocol.WireResponse, WireError>>
 }
 
 const makeLine = (open: Open, { token, url }: Options): Effect.Effect<Line, never, Scope.Scope> =>
@@ -177,7 +179,7 @@ const makeLine = (open: Open, { token, url }: Options): Effect.Effect<Line, neve
             Effect.suspend(() => (connection === undefined ? connect : Effect.succeed(connection)))
           )
           const id = ++lastId
-          const answer = yield* Deferred.make<Protocol.SyncResponse, TransportError>()
+          const answer = yield* Deferred.make<Protocol.WireResponse, WireError>()
           asked.set(id, answer)
           yield* Effect.try({
             try: () => channel.send(Duplex.write({ id, token: bearer, ...(wait ? { wait } : {}) }, body)),
@@ -203,10 +205,10 @@ const take = (asked: Connection["asked"], message: string): void => {
 }
 
 const readHead = Duplex.reader(Duplex.AnswerHead)
-const encodeRequest = Schema.encode(Schema.parseJson(Protocol.SyncRequest))
+const encodeRequest = Schema.encode(Schema.parseJson(Protocol.WireRequest))
 const decodeError = Schema.decodeUnknown(Schema.parseJson(Protocol.SyncError))
 
-const readError = (body: string): Effect.Effect<TransportError> =>
+const readError = (body: string): Effect.Effect<WireError> =>
   Effect.orElseSucceed(
     decodeError(body),
     () =>

@@ -12,11 +12,11 @@
  * | no answer, a timeout, a token that cannot be had | `Offline`                                                 |
  */
 import { FetchHttpClient, HttpClient, HttpClientRequest, type HttpClientResponse } from "@effect/platform"
-import { Protocol } from "@synchrotron/sync-core"
+import { Audiences, Protocol } from "@synchrotron/sync-core"
 import { Clock, Effect, Layer, Option, Schema } from "effect"
 import { Offline } from "./Errors.ts"
 import * as Limits from "./Limits.ts"
-import { Transport, type TransportError } from "./Transport.ts"
+import { Transport, type WireError } from "./Transport.ts"
 
 /** A bearer token, or a function that gives one; it is called for each request, so it may renew the token. */
 export type Token = string | (() => string | Promise<string>)
@@ -36,7 +36,7 @@ export const make = (options: Options): Effect.Effect<Transport, never, HttpClie
     const client = HttpClient.withTracerPropagation(http, false)
     const url = `${options.url.replace(/\/+$/, "")}/v1/sync`
     const timeoutMs = options.timeoutMs ?? Limits.requestTimeoutMs
-    const sync = Effect.fn("TransportHttp.sync")((request: Protocol.SyncRequest) =>
+    const exchange = Effect.fn("TransportHttp.exchange")((request: Protocol.WireRequest) =>
       Effect.gen(function* () {
         const token = yield* tokenOf(options.token)
         const body = yield* Effect.orDie(encodeRequest(request))
@@ -49,7 +49,7 @@ export const make = (options: Options): Effect.Effect<Transport, never, HttpClie
         return yield* response.status === 200 ? readAnswer(text) : Effect.flip(readError(response, text))
       })
     )
-    return { sync }
+    return { sync: Audiences.over(exchange) }
   })
 
 /** The transport over `fetch`: the platform's, or the one given (a server in the same process, a test's). */
@@ -85,23 +85,20 @@ const within = <A>(timeoutMs: number, effect: Effect.Effect<A, Offline>): Effect
     onTimeout: () => new Offline({ message: `The server did not answer within ${timeoutMs} ms.` })
   })
 
-const encodeRequest = Schema.encode(Schema.parseJson(Protocol.SyncRequest))
+const encodeRequest = Schema.encode(Schema.parseJson(Protocol.WireRequest))
 /** Reads a sync response from its JSON text. */
-export const decodeResponse = Schema.decodeUnknown(Schema.parseJson(Protocol.SyncResponse))
+export const decodeResponse = Schema.decodeUnknown(Schema.parseJson(Protocol.WireResponse))
 const decodeError = Schema.decodeUnknown(Schema.parseJson(Protocol.SyncError))
 
 /** An answer's body. */
-export const readAnswer = (text: string): Effect.Effect<Protocol.SyncResponse, TransportError> =>
+export const readAnswer = (text: string): Effect.Effect<Protocol.WireResponse, WireError> =>
   Effect.mapError(
     decodeResponse(text),
     ({ message }) =>
       new Protocol.Unavailable({ message: `The answer is not a sync response: ${message.slice(0, 500)}` })
   )
 
-const readError = (
-  response: HttpClientResponse.HttpClientResponse,
-  text: string
-): Effect.Effect<TransportError> =>
+const readError = (response: HttpClientResponse.HttpClientResponse, text: string): Effect.Effect<WireError> =>
   Effect.gen(function* () {
     const retryAfterMs = retryAfter(response.headers["retry-after"], yield* Clock.currentTimeMillis)
     const known = yield* Effect.option(decodeError(text))

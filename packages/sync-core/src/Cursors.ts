@@ -5,10 +5,9 @@
  */
 import type { SqlClient, SqlError } from "@effect/sql"
 import { Effect } from "effect"
-import type { Seq } from "./Ids.ts"
+import type { Audience, Seq } from "./Ids.ts"
 import { countRows, type Position, type SyncRequest, type SyncResponse } from "./Protocol.ts"
-import { moveLoadSql, positionSql, putLoadSql, stageSql } from "./sql/client.ts"
-import { literal } from "./sql/text.ts"
+import { holdSql, moveLoadSql, positionSql, putLoadSql, stageSql } from "./sql/client.ts"
 
 /** How far a load is; `rowsTotal` is the authority's estimate when it began. */
 export interface Progress {
@@ -23,9 +22,9 @@ export interface Cursors {
   /** What the authority is to go on from: the load's cursors, and the applied ones of other audiences. */
   readonly cursors: SyncRequest["cursors"]
   /** Audiences of which rows are applied. */
-  readonly held: ReadonlyArray<string>
+  readonly held: ReadonlyArray<Audience>
   /** Audiences of which the load may have rows: those that the user held when one of its chunks was read. */
-  readonly loaded: ReadonlyArray<string>
+  readonly loaded: ReadonlyArray<Audience>
   /** `position`: where its last chunk ended, or null when all rows are here. */
   readonly load: (Progress & { readonly position: Position | null }) | null
 }
@@ -36,25 +35,25 @@ interface Row {
   readonly position: Position | null
   readonly rows_done: number
   readonly rows_total: number
-  readonly audience: string | null
-  /** Null of an audience that no rows are applied of, and that the load has not gone through. */
-  readonly seq: number | null
-  readonly held: boolean
-  readonly loaded: boolean
+  readonly held: ReadonlyArray<Audience> | null
+  /** With null for an audience that the load has not gone through. */
+  readonly loaded: ReadonlyArray<readonly [Audience, Seq | null]> | null
 }
 
 /** One query; costs O(audiences). */
 export const read = (sql: SqlClient.SqlClient): Effect.Effect<Cursors, SqlError.SqlError> =>
-  Effect.map(sql.unsafe<Row>(positionSql), (rows) => {
-    const { applied, loading, position, rows_done, rows_total } = rows[0]!
-    const named = rows.filter((row): row is Row & { audience: string } => row.audience !== null)
+  Effect.map(sql.unsafe<Row>(positionSql), ([row]) => {
+    const { applied, loading, position, rows_done, rows_total } = row!
+    const held = row!.held ?? []
+    const loaded = row!.loaded ?? []
     return {
       seq: applied,
-      cursors: Object.fromEntries(
-        named.flatMap(({ audience, seq }) => (seq === null ? [] : [[audience, seq]]))
-      ) as SyncRequest["cursors"],
-      held: named.flatMap((row) => (row.held ? [row.audience] : [])),
-      loaded: named.flatMap((row) => (row.loaded ? [row.audience] : [])),
+      cursors: Object.fromEntries([
+        ...held.map((audience) => [audience, applied]),
+        ...loaded.filter(([, seq]) => seq !== null)
+      ]) as SyncRequest["cursors"],
+      held,
+      loaded: loaded.map(([audience]) => audience),
       load: loading ? { position, rowsDone: rows_done, rowsTotal: rows_total } : null
     }
   })
@@ -138,16 +137,23 @@ export const putLoad = (sql: SqlClient.SqlClient, response: SyncResponse, ofAll:
 /** Moves all cursors to the commit of an answer that was applied as a whole. */
 export const advance = (
   sql: SqlClient.SqlClient,
-  { cursors, load, seq }: Cursors,
+  { held, load, seq }: Cursors,
   response: SyncResponse,
   clockOffsetMs: number
-): Effect.Effect<void, SqlError.SqlError> => {
-  const next = Object.fromEntries(response.audiences.map((audience) => [audience, response.seq]))
-  return load === null && seq === response.seq && sameCursors(cursors, next as SyncRequest["cursors"])
-    ? Effect.void
-    : Effect.asVoid(
-        sql.unsafe(
-          `DELETE FROM synchrotron.cursors;INSERT INTO synchrotron.cursors (audience, seq) SELECT audience, ${response.seq} FROM json_array_elements_text(${literal(JSON.stringify(response.audiences))}) AS x(audience);UPDATE synchrotron.replica SET seq = ${response.seq}, clock_ms = ${response.clock.ms}, clock_counter = ${response.clock.counter}, clock_offset_ms = ${clockOffsetMs}`
-        )
-      )
+): Effect.Effect<void, SqlError.SqlError> =>
+  Effect.gen(function* () {
+    const same = isSameSet(held, response.audiences)
+    if (same && load === null && seq === response.seq) return
+    if (!same) yield* sql.unsafe(holdSql, [JSON.stringify(response.audiences)])
+    yield* sql.unsafe(
+      "UPDATE synchrotron.replica SET seq = $1, clock_ms = $2, clock_counter = $3, clock_offset_ms = $4",
+      [response.seq, response.clock.ms, response.clock.counter, clockOffsetMs]
+    )
+  })
+
+/** Whether two lists without repetitions name the same. */
+export const isSameSet = (a: ReadonlyArray<string>, b: ReadonlyArray<string>): boolean => {
+  if (a.length !== b.length) return false
+  const set = new Set(a)
+  return b.every((name) => set.has(name))
 }

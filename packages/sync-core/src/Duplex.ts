@@ -8,20 +8,20 @@
  * | first line: `id`           | number that the client chooses; one of this connection's requests has it at a time |
  * | `token`                    | as the bearer token of HTTP, checked with each request                           |
  * | `wait`                     | `true`: answer when there is something new, or after a while. Without records; takes the place of the connection's request that waits |
- * | the rest                   | `Protocol.SyncRequest`                                                           |
+ * | the rest                   | `Protocol.WireRequest`                                                           |
  *
  * | to the client              |                                                                                  |
  * |----------------------------|----------------------------------------------------------------------------------|
  * | first line: `id`           | of the request                                                                   |
  * | `ok`                       | whether the rest is an answer                                                    |
- * | the rest                   | `Protocol.SyncResponse`, or `Protocol.SyncError`                                 |
+ * | the rest                   | `Protocol.WireResponse`, or `Protocol.SyncError`                                 |
  *
  * What a client has applied it acknowledges by the cursors of its next request.
  */
 import { Option, Schema } from "effect"
 import { isBefore } from "./Cursors.ts"
 import * as Hlc from "./Hlc.ts"
-import type { SyncRequest, SyncResponse } from "./Protocol.ts"
+import type { SyncRequest, SyncResponse, WireRequest } from "./Protocol.ts"
 
 const Id = Schema.NonNegativeInt
 
@@ -74,11 +74,12 @@ export const next = (request: SyncRequest, response: SyncResponse): SyncRequest 
   }
 }
 
-/** Whether the answer says more than that nothing has happened. */
-export const isNews = (request: SyncRequest, response: SyncResponse): boolean =>
+/** Whether the answer says more than that nothing has happened. A request without cursors gets one for its audiences only. */
+export const isNews = ({ cursors }: Pick<WireRequest, "cursors">, response: SyncResponse): boolean =>
   response.next !== null ||
   response.tables.length > 0 ||
   response.notices.length > 0 ||
   response.later.length > 0 ||
-  response.audiences.length !== Object.keys(request.cursors).length ||
-  response.audiences.some((audience) => !Object.hasOwn(request.cursors, audience))
+  (cursors !== null &&
+    (response.audiences.length !== Object.keys(cursors).length ||
+      response.audiences.some((audience) => !Object.hasOwn(cursors, audience))))

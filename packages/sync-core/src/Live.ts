@@ -9,7 +9,7 @@
  * |----------|------------------------------------------------------------------------------------------------------|
  * | `seq`    | the commit of the message                                                                            |
  * | `from`   | the commit from which the answer goes on: the offset before                                          |
- * | `answer` | JSON text of the `Protocol.SyncResponse` to this client's request with every cursor at `from`, no record and no `after`; null: something has changed, ask for it |
+ * | `answer` | JSON text of the `Protocol.WireResponse` to this client's request with every cursor at `from`, no record and no `after`; null: something has changed, ask for it |
  *
  * The control message `must-refetch` says that the user's audiences are others than when the handle was made, or that the
  * offset is too old: the client syncs, and begins anew.
@@ -29,9 +29,10 @@
  *
  * What is between `from` and the cursor comes again, in its state at `seq`, which changes nothing.
  */
-import type { Cursors } from "./Cursors.ts"
+import { digestOf } from "./Audiences.ts"
+import { type Cursors, isSameSet } from "./Cursors.ts"
 import type { Seq } from "./Ids.ts"
-import type { SyncResponse } from "./Protocol.ts"
+import type { WireResponse } from "./Protocol.ts"
 
 /** The name under which the feed is asked for. */
 export const feedTable = "synchrotron.feed"
@@ -39,7 +40,7 @@ export const feedTable = "synchrotron.feed"
 export interface Message {
   readonly seq: Seq
   readonly from: Seq
-  readonly answer: SyncResponse | null
+  readonly answer: WireResponse | null
 }
 
 /** Where the client is. */
@@ -55,12 +56,8 @@ export const decide = ({ cursors: at, pending }: State, { answer, from, seq }: M
   if (answer === null || answer.next !== null || at.load !== null || pending) return "sync"
   const cursors = [at.seq, ...Object.values(at.cursors)]
   if (cursors.some((cursor) => cursor < from)) return "sync"
-  if (!isSame(at.held, answer.audiences)) return "sync"
+  if (answer.audiences === null ? answer.held !== digestOf(at.held) : !isSameSet(at.held, answer.audiences))
+    return "sync"
   if (answer.notices.length > 0 && cursors.some((cursor) => cursor > from)) return "sync"
   return "apply"
-}
-
-const isSame = (held: ReadonlyArray<string>, audiences: ReadonlyArray<string>): boolean => {
-  const set = new Set(held)
-  return set.size === audiences.length && audiences.every((audience) => set.has(audience))
 }

@@ -28,6 +28,9 @@
  * | `later`       | canonical records with an HLC after `after`, in order, as far as the user may see them   |
  * | `clock`       | the latest milliseconds and counter in the canonical order; the client's clock passes it |
  *
+ * For a user of many audiences their names would be most of every message, so {@link WireRequest} and {@link WireResponse},
+ * which is what travels, may leave them out (see `Audiences`).
+ *
  * An image maps column names to Postgres text forms, so every type survives JSON. Errors are in {@link SyncError}.
  */
 import { Schema } from "effect"
@@ -43,7 +46,9 @@ export const limits = {
   /** Bytes of one record's args as JSON. */
   argsBytesMax: 256 * 1024,
   /** Bytes of a request's body. */
-  bodyBytesMax: 8 * 1024 * 1024
+  bodyBytesMax: 8 * 1024 * 1024,
+  /** Audiences whose names every message has; those of a user who holds more are left out when both sides know them. */
+  namedAudiencesMax: 100
 } as const
 
 /** Bytes of a text on the wire. */
@@ -121,6 +126,19 @@ export const SyncRequest = Schema.Struct({
   after: Schema.NullOr(Hlc)
 })
 export type SyncRequest = typeof SyncRequest.Type
+
+/** Of a set of audiences, see `Audiences.digestOf`. */
+export const AudiencesDigest = Schema.String.pipe(Schema.pattern(/^[0-9a-f]{64}$/))
+
+/** A request as it travels. */
+export const WireRequest = Schema.Struct({
+  ...SyncRequest.fields,
+  /** null: all audiences that the user holds are at `seq`. Answered with {@link AudiencesChanged} unless they are those of `held`. */
+  cursors: Schema.NullOr(Cursors),
+  /** The audiences that the client believes its user to hold; when that is so, the answer leaves them out. */
+  held: Schema.optional(AudiencesDigest)
+})
+export type WireRequest = typeof WireRequest.Type
 
 /**
  * Why the authority refused or voided a record.
@@ -219,6 +237,16 @@ export const SyncResponse = Schema.Struct({
 })
 export type SyncResponse = typeof SyncResponse.Type
 
+/** An answer as it travels. */
+export const WireResponse = Schema.Struct({
+  ...SyncResponse.fields,
+  /** null: those of `held`. */
+  audiences: Schema.NullOr(Schema.Array(Audience)),
+  /** The audiences that were left out. */
+  held: Schema.optional(AudiencesDigest)
+})
+export type WireResponse = typeof WireResponse.Type
+
 /** The body is not a request, or exceeds a limit (400, 413). Final for this request: the client has a defect. */
 export class InvalidRequest extends Schema.TaggedError<InvalidRequest>()("InvalidRequest", {
   message: Schema.String
@@ -255,6 +283,14 @@ export class CursorTooOld extends Schema.TaggedError<CursorTooOld>()("CursorTooO
   message: Schema.String
 }) {}
 
+/**
+ * The request leaves its cursors out, and the user holds other audiences than it says (409). The transport sends it again
+ * with cursors; records in it were judged, and their verdicts come then.
+ */
+export class AudiencesChanged extends Schema.TaggedError<AudiencesChanged>()("AudiencesChanged", {
+  message: Schema.String
+}) {}
+
 /** The server cannot answer now (503): overload, restart, lost database. Send the same request later. */
 export class Unavailable extends Schema.TaggedError<Unavailable>()("Unavailable", {
   message: Schema.String,
@@ -268,6 +304,7 @@ export const SyncError = Schema.Union(
   SchemaMismatch,
   ClockDrift,
   CursorTooOld,
+  AudiencesChanged,
   Unavailable
 )
 export type SyncError = typeof SyncError.Type

@@ -599,7 +599,10 @@ export const make = (
           )
           const decision = Live.decide({ cursors, pending: found!.pending }, message)
           if (decision !== "apply") return { ...unseen, decision, received: null }
-          const { outcomes, tables, ...received } = yield* apply(cursors, null, message.answer!)
+          const { outcomes, tables, ...received } = yield* apply(cursors, null, {
+            ...message.answer!,
+            audiences: message.answer!.audiences ?? cursors.held
+          })
           return { outcomes, tables, decision, received }
         })
       )

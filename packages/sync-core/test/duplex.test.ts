@@ -80,6 +80,7 @@ describe("news", () => {
 
   it("is not that nothing has happened since", () => {
     expect(Duplex.isNews(request(), response())).toBe(false)
+    expect(Duplex.isNews({ cursors: null }, response())).toBe(false)
   })
 })
 

@@ -1,5 +1,5 @@
 /** What a client does with a message of the live path: every row of the table in `Live.ts`. */
-import { type Audience, Live, type Protocol, type Seq } from "@synchrotron/sync-core"
+import { type Audience, Audiences, Live, type Protocol, type Seq } from "@synchrotron/sync-core"
 import { describe, expect, it } from "vitest"
 
 const seq = (n: number) => n as Seq
@@ -8,7 +8,7 @@ const stateAt = (cursor: number, more: Partial<Live.State["cursors"]> = {}, pend
   cursors: {
     seq: seq(cursor),
     cursors: { a: seq(cursor), b: seq(cursor) } as Live.State["cursors"]["cursors"],
-    held: ["a", "b"],
+    held: ["a", "b"] as ReadonlyArray<string> as ReadonlyArray<Audience>,
     load: null,
     ...more
   },
@@ -34,6 +34,9 @@ const message = (
         } as unknown as Protocol.SyncResponse)
 })
 
+/** Of an answer that leaves these names out. */
+const unnamed = (names: ReadonlyArray<string>) => ({ audiences: null, held: Audiences.digestOf(names) })
+
 const load = { position: null, rowsDone: 1, rowsTotal: 2 }
 
 const cases: ReadonlyArray<readonly [string, Live.State, Live.Message, Live.Decision]> = [
@@ -58,6 +61,8 @@ const cases: ReadonlyArray<readonly [string, Live.State, Live.Message, Live.Deci
   ["a gained audience", stateAt(4), message(4, 5, { audiences: ["a", "b", "c"] }), "sync"],
   ["a lost audience", stateAt(4), message(4, 5, { audiences: ["a"] }), "sync"],
   ["another audience", stateAt(4), message(4, 5, { audiences: ["a", "c"] }), "sync"],
+  ["the audiences' digest", stateAt(4), message(4, 5, unnamed(["b", "a"])), "apply"],
+  ["a digest of others", stateAt(4), message(4, 5, unnamed(["a", "c"])), "sync"],
   [
     "a commit to a client that is to fetch all rows",
     stateAt(4, { held: [], cursors: {} }),

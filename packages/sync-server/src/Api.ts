@@ -4,7 +4,7 @@
  *
  * | route                  | needs a token | answers                                    |
  * |------------------------|---------------|--------------------------------------------|
- * | `POST /v1/sync`        | yes           | `Protocol.SyncResponse`                    |
+ * | `POST /v1/sync`        | yes           | `Protocol.WireResponse`                    |
  * | `GET /v1/shape`        | yes           | rows of a table, over Electric's protocol  |
  * | `GET /v1/health`       | no            | {@link Health}, or 503 without a database  |
  * | `GET /v1/openapi.json` | no            | the OpenAPI 3.1 document                   |
@@ -31,6 +31,7 @@ export const statusByTag = {
   SchemaMismatch: 409,
   ClockDrift: 409,
   CursorTooOld: 409,
+  AudiencesChanged: 409,
   Unavailable: 503
 } as const satisfies Record<Protocol.SyncError["_tag"], number>
 
@@ -64,8 +65,8 @@ export class Authentication extends HttpApiMiddleware.Tag<Authentication>()(
 
 const sync = HttpApiEndpoint.post("sync", "/sync")
   .annotate(OpenApi.Summary, "Push pending records and pull changes, in one round trip")
-  .setPayload(Protocol.SyncRequest)
-  .addSuccess(Protocol.SyncResponse)
+  .setPayload(Protocol.WireRequest)
+  .addSuccess(Protocol.WireResponse)
   .addError(Protocol.InvalidRequest, { status: statusByTag.InvalidRequest })
   .addError(Protocol.InvalidRequest, { status: 413 })
   .addError(Protocol.InvalidRequest, { status: 415 })
@@ -73,6 +74,7 @@ const sync = HttpApiEndpoint.post("sync", "/sync")
   .addError(Protocol.SchemaMismatch, { status: statusByTag.SchemaMismatch })
   .addError(Protocol.ClockDrift, { status: statusByTag.ClockDrift })
   .addError(Protocol.CursorTooOld, { status: statusByTag.CursorTooOld })
+  .addError(Protocol.AudiencesChanged, { status: statusByTag.AudiencesChanged })
   .addError(Protocol.Unavailable, { status: statusByTag.Unavailable })
   .middleware(Authentication)
 

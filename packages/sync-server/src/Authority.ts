@@ -12,7 +12,7 @@ export interface AuthorityService {
    */
   readonly sync: (
     principal: Principal,
-    request: Protocol.SyncRequest
+    request: Protocol.WireRequest
   ) => Effect.Effect<Protocol.SyncResponse, Protocol.SyncError>
   /** The last commit's `seq`; fails when the database cannot be reached. */
   readonly health: Effect.Effect<{ readonly seq: number }, Protocol.Unavailable>

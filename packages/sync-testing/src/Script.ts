@@ -108,6 +108,8 @@ export const Script = Schema.Struct({
   chunkRowsMax: Schema.optionalWith(Schema.NullOr(Schema.Int), { default: () => null }),
   /** How clients hear of commits; they do not when it is absent. */
   feed: Schema.optional(Feed),
+  /** Names of audiences are left out when there are more of them; the protocol's limit when it is absent. */
+  namedAudiencesMax: Schema.optional(Schema.Int),
   /** In the order of `at`. */
   steps: Schema.Array(Step)
 })

@@ -53,6 +53,7 @@ export const plan = (scenario: Scenario, options: PlanOptions): Script => {
     ...windowOf(seed, character),
     ...(compaction === null ? {} : { compaction }),
     ...(character.has("live") ? { feed: feedOf(seed) } : {}),
+    ...(stream(seed, "names").chance(0.5) ? { namedAudiencesMax: 0 } : {}),
     chunkRowsMax: character.has("chunks")
       ? spread(stream(seed, "chunks"), 1, 12) *
         Math.max(1, Math.round(options.actions / actionsOfSmallChunks))

@@ -537,7 +537,7 @@ describe("I5: atomicity reports", () => {
     "an answer that is applied in two commits": (s, c) =>
       Effect.forEach([1, 2], () =>
         Effect.zipRight(
-          c.sql.unsafe("UPDATE synchrotron.cursors SET seq = seq + 1"),
+          c.sql.unsafe("UPDATE synchrotron.replica SET seq = seq + 1"),
           s.hooks.clientCommitted(s.viewOf(c))
         )
       ),
@@ -892,7 +892,7 @@ describe("I9: bounds reports", () => {
     const { broken, messages } = await sabotage(["u1"], (s) =>
       Effect.gen(function* () {
         const [c] = s.clients
-        yield* c!.sql.unsafe("INSERT INTO synchrotron.cursors VALUES ('list:nobody', 1)")
+        yield* c!.sql.unsafe("INSERT INTO synchrotron.cursors VALUES ('list:nobody')")
         yield* s.hooks.finished
         yield* s.world.server.unsafe(
           "INSERT INTO synchrotron.undone VALUES (1, gen_random_uuid(), 'public.counters', 'x')"

@@ -15,10 +15,11 @@ CREATE TABLE IF NOT EXISTS synchrotron.replica (
   clock_offset_ms bigint NOT NULL DEFAULT 0
 );
 
+-- The audiences of which rows are applied; the cursor of each is the commit of the last response.
 CREATE TABLE IF NOT EXISTS synchrotron.cursors (
-  audience text COLLATE "C" PRIMARY KEY,
-  seq bigint NOT NULL
+  audience text COLLATE "C" PRIMARY KEY
 );
+ALTER TABLE synchrotron.cursors DROP COLUMN IF EXISTS seq;
 
 CREATE TABLE IF NOT EXISTS synchrotron.records (
   id uuid PRIMARY KEY,
@@ -233,12 +234,15 @@ ON CONFLICT (singleton) DO UPDATE SET position = excluded.position, chunks = loa
   rows_total = greatest(load.rows_total, load.rows_done + $4::bigint)
 RETURNING rows_done, rows_total`
 
-/** Where the client is: its commit, its load if there is one, and its cursors, those of the load before those that it applied. */
+/** Where the client is: its commit, its load if there is one, the audiences of which it has rows, and the cursors of the load. */
 export const positionSql = `
-SELECT r.seq AS applied, l.singleton IS NOT NULL AS loading, l.position, l.rows_done, l.rows_total, c.audience, c.seq, c.held, c.loaded
-FROM synchrotron.replica AS r
-LEFT JOIN synchrotron.load AS l ON true
-LEFT JOIN (
-  SELECT coalesce(n.audience, c.audience) AS audience, coalesce(n.seq, c.seq) AS seq, c.audience IS NOT NULL AS held, n.audience IS NOT NULL AS loaded
-  FROM synchrotron.cursors AS c FULL JOIN synchrotron.load_cursors AS n ON n.audience = c.audience
-) AS c ON true`
+SELECT r.seq AS applied, l.singleton IS NOT NULL AS loading, l.position, l.rows_done, l.rows_total,
+  (SELECT json_agg(c.audience) FROM synchrotron.cursors AS c) AS held,
+  (SELECT json_agg(json_build_array(n.audience, n.seq)) FROM synchrotron.load_cursors AS n) AS loaded
+FROM synchrotron.replica AS r LEFT JOIN synchrotron.load AS l ON true`
+
+/** Ends a response that was applied as a whole. $1: its audiences as a JSON array, when they are others than those of which rows were applied. */
+export const holdSql = `
+WITH held AS MATERIALIZED (SELECT a.audience FROM json_array_elements_text($1::json) AS a(audience)),
+lost AS (DELETE FROM synchrotron.cursors AS c WHERE c.audience NOT IN (SELECT held.audience FROM held))
+INSERT INTO synchrotron.cursors (audience) SELECT held.audience FROM held ON CONFLICT DO NOTHING`

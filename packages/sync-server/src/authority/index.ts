@@ -151,7 +151,7 @@ const compactForever = (
   )
 }
 
-const checkVersions = (app: SyncApp.SyncApp, request: Protocol.SyncRequest) => {
+const checkVersions = (app: SyncApp.SyncApp, request: Protocol.WireRequest) => {
   const pairs = [
     ["protocol", String(Protocol.protocolVersion), String(request.protocol)],
     ["application", app.name, request.app],

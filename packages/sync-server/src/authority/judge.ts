@@ -63,7 +63,7 @@ export const judge = (
   setup: Setup,
   options: JudgeOptions,
   principal: Principal,
-  request: Protocol.SyncRequest
+  request: Protocol.WireRequest
 ): Effect.Effect<void, Protocol.ClockDrift | Protocol.ClientMismatch | SqlError.SqlError> =>
   sql.withTransaction(
     Effect.gen(function* () {

@@ -5,6 +5,7 @@
 import type { SqlClient, SqlError } from "@effect/sql"
 import {
   type Audience,
+  Audiences,
   Hlc,
   type Principal,
   Protocol,
@@ -39,7 +40,7 @@ interface View {
   readonly sql: Sql
   readonly setup: Setup
   readonly chunk: ChunkLimits
-  readonly request: Protocol.SyncRequest
+  readonly request: Protocol.WireRequest
   readonly audiences: ReadonlyArray<Audience>
 }
 
@@ -56,10 +57,10 @@ export const pull = (
   setup: Setup,
   { app, chunk }: PullOptions,
   principal: Principal,
-  request: Protocol.SyncRequest
+  request: Protocol.WireRequest
 ): Effect.Effect<
   Protocol.SyncResponse | "unknown client",
-  Protocol.ClientMismatch | Protocol.CursorTooOld | SqlError.SqlError
+  Protocol.ClientMismatch | Protocol.CursorTooOld | Protocol.AudiencesChanged | SqlError.SqlError
 > =>
   sql.withTransaction(
     Effect.gen(function* () {
@@ -76,9 +77,11 @@ export const pull = (
       if (owner === undefined) return "unknown client" as const
       if (owner !== principal.userId) return yield* clientMismatch
       const audiences = audiencesIn(results.at(-2)!)
+      if (request.cursors === null && request.held !== Audiences.digestOf(audiences))
+        return yield* audiencesChanged
       const view: View = { sql, setup, chunk, request, audiences }
       yield* checkCursors(view, realm)
-      const cursors = cursorsOf(view, realm.seq)
+      const cursors = yield* touched(view, cursorsOf(view, realm.seq))
       const found = yield* changes(view, cursors)
       // A client looks at these when all rows are there.
       const fits = found.length <= chunk.rowsMax
@@ -186,9 +189,15 @@ const checkCursors = (view: View, realm: Realm) => {
 }
 
 /** The last commit of the audience that the client has applied; 0 when it does not hold the audience. */
-const cursorOf = ({ request }: View, audience: Audience): number =>
+const cursorOf = ({ request: { cursors, seq } }: View, audience: Audience): number => {
+  if (cursors === null) return seq ?? 0
   // An audience may be called `constructor`, which every object has without being given it.
-  Object.hasOwn(request.cursors, audience) ? Number(request.cursors[audience]) : 0
+  return Object.hasOwn(cursors, audience) ? cursors[audience]! : 0
+}
+
+const audiencesChanged = new Protocol.AudiencesChanged({
+  message: "The user holds other audiences than the client knows of. The client sends its cursors by name."
+})
 
 const none = { verdicts: [], notices: [], later: [] } as const
 
@@ -222,6 +231,35 @@ const cursorsOf = (view: View, seq: Seq) => {
     const cursor = cursorOf(view, audience)
     return cursor < seq ? [{ audience, seq: cursor }] : []
   })
+}
+
+/** Each audience costs a look into the index, and of many few have changed. */
+const audiencesLookedAt = 100
+
+/**
+ * Those of the cursors behind which something has changed; all, when that takes as long to say. Costs O(audiences) at
+ * most, and no query for a user of few.
+ */
+const touched = ({ request: { position }, sql }: View, cursors: ReturnType<typeof cursorsOf>) => {
+  const isApplied = ({ audience, seq }: (typeof cursors)[number]) =>
+    seq > 0 && audience !== position?.audience
+  const since = cursors.reduce(
+    (min, cursor) => (isApplied(cursor) ? Math.min(min, cursor.seq) : min),
+    Infinity
+  )
+  if (cursors.length <= audiencesLookedAt || since === Infinity) return Effect.succeed(cursors)
+  return Effect.map(
+    sql.unsafe<{ audiences: ReadonlyArray<Audience> | null; count: number }>(
+      `SELECT json_agg(DISTINCT v.audience) AS audiences, count(*)::integer AS count
+       FROM (SELECT audience FROM synchrotron.row_versions WHERE seq > $1 ORDER BY seq LIMIT $2) AS v`,
+      [since, cursors.length]
+    ),
+    ([found]) => {
+      if (found!.count === cursors.length) return cursors
+      const changed = new Set(found!.audiences)
+      return cursors.filter((cursor) => !isApplied(cursor) || changed.has(cursor.audience))
+    }
+  )
 }
 
 /** Changed rows in order, one more than fits into a chunk. One row with a column each: a driver reads rows slowly. */

@@ -9,6 +9,7 @@
 import type { SqlClient, SqlError } from "@effect/sql"
 import {
   type Audience,
+  Audiences,
   type ClientId,
   identifier,
   literal,
@@ -30,6 +31,8 @@ export interface Reader {
   readonly app: SyncApp.SyncApp
   /** Of what is more, a client only hears that there is some. */
   readonly chunk: ChunkLimits
+  /** Of more audiences a message has a digest; `Protocol.limits.namedAudiencesMax` unless given. */
+  readonly namedAudiencesMax?: number
 }
 
 export interface Question {
@@ -47,7 +50,7 @@ export interface Answer {
   readonly audiences: ReadonlyArray<Audience>
   /** `lost`: which rows are gone since `from` is not known any more. `stranger`: the client is another user's. */
   readonly outcome: "nothing" | "told" | "too much" | "lost" | "stranger"
-  /** JSON text of the `Protocol.SyncResponse`, when it is told. */
+  /** JSON text of the `Protocol.WireResponse`, when it is told. */
   readonly text: string | null
 }
 
@@ -83,7 +86,7 @@ export const readAll = (
   reader: Reader,
   questions: ReadonlyArray<Question>
 ): Effect.Effect<ReadonlyArray<Answer>, SqlError.SqlError> => {
-  const { app, chunk, setup, sql } = reader
+  const { app, chunk, namedAudiencesMax = Protocol.limits.namedAudiencesMax, setup, sql } = reader
   /** Statements in one round trip, with a result for each; of a first that is several, that of the last. */
   const run = (statements: ReadonlyArray<string>) =>
     Effect.map(sql.unsafe([...statements, "SELECT 1"].join(";")), (results) =>
@@ -208,7 +211,8 @@ export const readAll = (
         if (visit.tablesText.length > chunk.bytesMax) return { ...at, outcome: "too much", text: null }
         if (visit.tablesText === "[]" && notices.length === 0)
           return { ...at, outcome: "nothing", text: null }
-        const text = `{${common},"audiences":${JSON.stringify(at.audiences)},"notices":${JSON.stringify(notices.map(noticeOf))},"tables":${visit.tablesText}}`
+        visit.audiencesText ??= audiencesText(at.audiences, namedAudiencesMax)
+        const text = `{${common},${visit.audiencesText},"notices":${JSON.stringify(notices.map(noticeOf))},"tables":${visit.tablesText}}`
         return { ...at, outcome: "told", text }
       })
     })
@@ -228,7 +232,14 @@ interface Visit {
     readonly images: ReadonlyMap<RowKey, string>
   }>
   tablesText?: string
+  audiencesText?: string
 }
+
+/** What the answer says of the audiences. */
+const audiencesText = (names: ReadonlyArray<Audience>, namedMax: number): string =>
+  names.length <= namedMax
+    ? `"audiences":${JSON.stringify(names)}`
+    : `"audiences":null,"held":"${Audiences.digestOf(names)}"`
 
 /** `tables` of the answer. What is hidden or gone matters to who may have had it. */
 const tablesText = ({ tables }: Visit, from: Seq): string => {

@@ -9,7 +9,7 @@ import {
   HttpServer,
   HttpServerResponse
 } from "@effect/platform"
-import { Protocol } from "@synchrotron/sync-core"
+import { Audiences, Protocol } from "@synchrotron/sync-core"
 import { Effect, Layer, Option, type Scope } from "effect"
 import { Api, Authentication, CurrentPrincipal, openApiPath } from "../Api.ts"
 import { Authenticator } from "../Auth.ts"
@@ -101,8 +101,9 @@ const handlers = ({ bodyBytesMax, electric, requests, shapes }: Handling) =>
             Effect.gen(function* () {
               const principal = yield* CurrentPrincipal
               const body = yield* readSyncRequest(request, bodyBytesMax)
-              const response: typeof Protocol.SyncResponse.Encoded = yield* requests.finish(
-                authority.sync(principal, body)
+              const response: typeof Protocol.WireResponse.Encoded = Audiences.shorten(
+                body,
+                yield* requests.finish(authority.sync(principal, body))
               )
               // What the authority made needs no check, and its type says that its encoded form is the same.
               return HttpServerResponse.unsafeJson(response, { headers: { "cache-control": "no-store" } })

@@ -8,7 +8,7 @@ import { Effect, ParseResult, Schema } from "effect"
 import { BodyRefused, clip } from "./errors.ts"
 
 const gunzip = promisify(gunzipCallback)
-const decodeRequest = Schema.decodeUnknown(Protocol.SyncRequest)
+const decodeRequest = Schema.decodeUnknown(Protocol.WireRequest)
 
 /** Reads the body as a sync request. The message of an error names the field, and the record by its index. */
 export const readSyncRequest = Effect.fn("http.readSyncRequest")(function* (

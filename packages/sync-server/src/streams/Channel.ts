@@ -2,7 +2,7 @@
  * Answers a client over a channel of messages, as `Duplex` describes them. Each request is checked as over HTTP: its token,
  * its size, its schema. What a connection has under way is bounded, and ends with it, but for what has begun to be judged.
  */
-import { Duplex, type Principal, Protocol } from "@synchrotron/sync-core"
+import { Audiences, Duplex, type Principal, Protocol } from "@synchrotron/sync-core"
 import { Effect, FiberMap, FiberSet, Option, Redacted, type Scope } from "effect"
 import { Authenticator } from "../Auth.ts"
 import { parseSyncRequest } from "../http/body.ts"
@@ -49,10 +49,13 @@ export const make = (
       Effect.gen(function* () {
         const principal = yield* authenticator.authenticate(Redacted.make(head.token))
         const request = yield* parseSyncRequest(() => body)
-        if (head.wait !== true)
-          return yield* requests.admit(requests.finish(streams.inbound(principal, request)))
-        if (request.records.length > 0) return yield* invalid("A request that waits has no records.")
-        return yield* wait(principal, request)
+        if (head.wait === true && request.records.length > 0)
+          return yield* invalid("A request that waits has no records.")
+        const response =
+          head.wait === true
+            ? yield* wait(principal, request)
+            : yield* requests.admit(requests.finish(streams.inbound(principal, request)))
+        return Audiences.shorten(request, response)
       }).pipe(
         Effect.map((response) => Duplex.write({ id: head.id, ok: true }, JSON.stringify(response))),
         Effect.catchTag("BodyRefused", ({ message }) => invalid(message)),
@@ -60,7 +63,7 @@ export const make = (
         Effect.flatMap(send)
       )
 
-    const wait = (principal: Principal, request: Protocol.SyncRequest) =>
+    const wait = (principal: Principal, request: Protocol.WireRequest) =>
       // Admitted at the beginning alone: who waits keeps nobody out.
       Effect.scoped(requests.admit(hub.open).pipe(Effect.zipRight(streams.next(principal, request, holdMs))))
 

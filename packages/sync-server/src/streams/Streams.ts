@@ -19,7 +19,7 @@ export interface SyncStreams {
   /** One exchange, now: judges the request's records, each once, and reads what changed since its cursors. */
   readonly inbound: (
     principal: Principal,
-    request: Protocol.SyncRequest
+    request: Protocol.WireRequest
   ) => Effect.Effect<Protocol.SyncResponse, Protocol.SyncError>
   /**
    * What changes for a client that is where the request says; its records are left out. Each answer is read when the
@@ -33,7 +33,7 @@ export interface SyncStreams {
   /** The next answer of `outbound`; after `holdMs` one that may say that nothing has happened. */
   readonly next: (
     principal: Principal,
-    request: Protocol.SyncRequest,
+    request: Protocol.WireRequest,
     holdMs: number
   ) => Effect.Effect<Protocol.SyncResponse, Protocol.SyncError>
 }

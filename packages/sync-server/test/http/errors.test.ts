@@ -1,4 +1,4 @@
-import { type Principal, Protocol } from "@synchrotron/sync-core"
+import { Audiences, type Principal, Protocol } from "@synchrotron/sync-core"
 import { Effect, Schema } from "effect"
 import { afterEach, describe, expect, it } from "vitest"
 import {
@@ -20,7 +20,7 @@ describe.each(subjects)("errors over %s", (transport) => {
   afterEach(() => subject.close())
 
   it("answers a good request with the authority's response, as the token's user", async () => {
-    const seen: Array<[Principal, Protocol.SyncRequest]> = []
+    const seen: Array<[Principal, Protocol.WireRequest]> = []
     await serve({
       sync: (principal, body) => {
         seen.push([principal, body])
@@ -38,6 +38,19 @@ describe.each(subjects)("errors over %s", (transport) => {
     expect(seen[0]![1]).toEqual(sent)
   })
 
+  it("leaves the names of audiences out for a client that knows them", async () => {
+    await serve({ sync: () => Effect.succeed({ ...response, audiences: ["a", "b"] as never }) })
+    const held = Audiences.digestOf(["b", "a"])
+    const { audiences, ...rest } = await (await subject.sync(request({ cursors: null, seq: 1, held }))).json()
+    expect(audiences).toBeNull()
+    expect(rest).toEqual({ ...response, audiences: undefined, held })
+    const other = await subject.sync(request({ held: Audiences.digestOf(["a"]) }))
+    expect(await other.json()).toEqual({ ...response, audiences: ["a", "b"] })
+    const malformed = await subject.sync(request({ held: "a" }))
+    expect(malformed.status).toBe(400)
+    expect((await malformed.json()).message).toContain("held")
+  })
+
   it.each([
     [new Protocol.InvalidRequest({ message: "m" }), 400],
     [new Protocol.Unauthorized({ message: "m" }), 401],
@@ -45,6 +58,7 @@ describe.each(subjects)("errors over %s", (transport) => {
     [new Protocol.SchemaMismatch({ message: "m", expected: "a", actual: "b" }), 409],
     [new Protocol.ClockDrift({ message: "m", serverTimeMs: 5 }), 409],
     [new Protocol.CursorTooOld({ message: "m" }), 409],
+    [new Protocol.AudiencesChanged({ message: "m" }), 409],
     [new Protocol.Unavailable({ message: "m", retryAfterMs: 2500 }), 503]
   ] as const)("answers the authority's $_tag with its status and fields", async (error, status) => {
     await serve({ sync: () => Effect.fail(error) })

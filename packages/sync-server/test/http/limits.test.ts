@@ -79,7 +79,7 @@ describe.each(subjects)("limits over %s", (transport) => {
   })
 
   it("takes gzip", async () => {
-    const seen: Array<Protocol.SyncRequest> = []
+    const seen: Array<Protocol.WireRequest> = []
     await serve({
       sync: (_, body) => {
         seen.push(body)

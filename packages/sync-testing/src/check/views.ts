@@ -274,7 +274,7 @@ export const clientStateOf = (client: ClientView, app: SyncApp.SyncApp): Effect.
     client.read<ClientState>(
       `SELECT ${digestsSql(app)} AS tables,
          (SELECT coalesce(json_agg(json_build_array(r.id, r.status, r.hlc) ORDER BY r.id), '[]') FROM synchrotron.records AS r) AS records,
-         (SELECT seq FROM synchrotron.replica) || ' ' || coalesce((SELECT string_agg(c.audience || '=' || c.seq, ' ' ORDER BY c.audience) FROM synchrotron.cursors AS c), '') AS position,
+         (SELECT seq FROM synchrotron.replica) || ' ' || coalesce((SELECT string_agg(c.audience, ' ' ORDER BY c.audience) FROM synchrotron.cursors AS c), '') AS position,
          (SELECT count(*)::integer FROM synchrotron.patches) AS journal,
          (SELECT count(*)::integer FROM synchrotron.later_patches) AS later,
          (SELECT coalesce(json_agg(DISTINCT p.record_id), '[]') FROM synchrotron.patches AS p

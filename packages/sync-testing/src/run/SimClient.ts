@@ -4,6 +4,7 @@ import { PgliteClient, type PgliteSqlClient } from "@synchrotron/sql-pglite"
 import { Connectivity, type LivePath, Offline, SyncClient, Transport } from "@synchrotron/sync-client"
 import {
   type Action,
+  Audiences,
   type Live,
   type Principal,
   type Protocol,
@@ -49,7 +50,12 @@ interface Options {
   readonly canary: ((sql: string) => string) | undefined
   readonly checks: Checks
   readonly log: Log
-  readonly send: (request: Protocol.SyncRequest, resume: (answer: Answer) => void) => Exchange
+  readonly send: (
+    sent: { readonly request: Protocol.WireRequest; readonly whole: Protocol.SyncRequest },
+    resume: (answer: Answer) => void
+  ) => Exchange
+  /** See the script's. */
+  readonly namedAudiencesMax: number | undefined
   /** How it hears of commits; null when it does not. */
   readonly livePath: LivePath | null
 }
@@ -146,7 +152,12 @@ export class SimClient extends SimProcess<Attachment> {
         })
       }).pipe(
         Effect.provideService(SqlClient.SqlClient, sql),
-        Effect.provideService(Transport, { sync: (request) => self.exchange(request) })
+        Effect.provideService(Transport, {
+          sync: Audiences.over(
+            (request, whole) => self.exchange(request, whole),
+            self.options.namedAudiencesMax
+          )
+        })
       )
     }).pipe(
       Scope.extend(scope),
@@ -189,25 +200,27 @@ export class SimClient extends SimProcess<Attachment> {
       Effect.runSync(this.options.checks.invariants(this.name, this.view.read, tables))
   }
 
-  private readonly answers = new WeakMap<Protocol.SyncResponse, Exchange>()
-  /** Of the live path: which exchange a message stands for. */
-  readonly heard = new WeakMap<Live.Message, Exchange>()
+  /** By the answer's tables, which stay the same when names are put in. */
+  private readonly answers = new WeakMap<Protocol.SyncResponse["tables"], Exchange>()
+  /** Of the live path: which exchange a message stands for, and the whole answer. */
+  readonly heard = new WeakMap<Live.Message, { exchange: Exchange; answer: Protocol.SyncResponse | null }>()
 
   private exchange(
-    request: Protocol.SyncRequest
-  ): Effect.Effect<Protocol.SyncResponse, Offline | Protocol.SyncError> {
+    request: Protocol.WireRequest,
+    whole: Protocol.SyncRequest
+  ): Effect.Effect<Protocol.WireResponse, Offline | Protocol.SyncError> {
     return Effect.gen(this, function* () {
       let resumeLater: (answer: Answer) => void = () => {}
       const answered = Effect.async<Answer>((resume) => {
         resumeLater = (answer) => resume(Effect.succeed(answer))
       })
       if (!this.connectivity.get()) return yield* new Offline({ message: "The device is offline." })
-      const sent = this.options.send(request, (answer) => resumeLater(answer))
+      const sent = this.options.send({ request, whole }, (answer) => resumeLater(answer))
       yield* this.options.checks.hook("sent", (f) => f(sent, JSON.stringify(request).length))
       const answer = yield* answered
       if (answer._tag === "Offline") return yield* new Offline({ message: "No answer." })
       if (answer._tag === "Error") return yield* answer.error
-      this.answers.set(answer.response, answer.exchange)
+      this.answers.set(answer.response.tables, answer.exchange)
       return answer.response
     })
   }
@@ -257,16 +270,16 @@ export class SimClient extends SimProcess<Attachment> {
       follow: (message) =>
         Effect.tap(replica.follow(message), ({ decision, received }) =>
           Effect.gen(this, function* () {
-            const exchange = this.heard.get(message)!
+            const { answer, exchange } = this.heard.get(message)!
             log.emit({ lane: this.name, kind: "followed", exchange: exchange.number, decision })
-            if (received !== null && message.answer !== null)
-              yield* hook("applied", (f) => f(exchange, message.answer!, received))
+            if (received !== null && answer !== null)
+              yield* hook("applied", (f) => f(exchange, answer, received))
           })
         ),
       receive: (request, response) =>
         Effect.tap(replica.receive(request, response), (received) =>
           Effect.gen(this, function* () {
-            const exchange = this.answers.get(response)!
+            const exchange = this.answers.get(response.tables)!
             log.counts.replays += received.replayed
             const pending = yield* Effect.orDie(replica.pendingCount)
             log.emit({

@@ -42,6 +42,8 @@ interface Options {
   readonly reorderWindowMs: number | null
   readonly reorderWindowRecords: number | null
   readonly chunkRowsMax: number | null
+  /** See the script's. */
+  readonly namedAudiencesMax: number | undefined
   readonly canary: ((sql: string) => string) | undefined
   /** Resumes a request between two of its transactions, when other things may have happened. */
   readonly gate: (resume: () => void) => void
@@ -71,7 +73,16 @@ export class SimServer extends SimProcess<Attachment> {
   }
 
   async start(): Promise<void> {
-    const { app, canary, chunkRowsMax, clock, reorderWindowMs, reorderWindowRecords, slot } = this.options
+    const {
+      app,
+      canary,
+      chunkRowsMax,
+      clock,
+      namedAudiencesMax,
+      reorderWindowMs,
+      reorderWindowRecords,
+      slot
+    } = this.options
     const attachment = slot.attach({
       onIdle: this.options.onIdle,
       onCrash: (message) => {
@@ -116,7 +127,8 @@ export class SimServer extends SimProcess<Attachment> {
       app,
       sql: this.sql!,
       setup: Context.get(context, AuthorityLive.Prepared),
-      chunk: { rowsMax: chunkRowsMax ?? 1000, bytesMax: 256 * 1024 }
+      chunk: { rowsMax: chunkRowsMax ?? 1000, bytesMax: 256 * 1024 },
+      ...(namedAudiencesMax === undefined ? {} : { namedAudiencesMax })
     }
     this.feed = Feed.makeFeed({
       app,
@@ -128,7 +140,7 @@ export class SimServer extends SimProcess<Attachment> {
   /** Serves a request until it is answered, or until it pauses: then the rest comes later. `whole`: without a pause. */
   serve(
     principal: Principal,
-    request: Protocol.SyncRequest,
+    request: Protocol.WireRequest,
     done: (result: Served) => Promise<void>,
     { whole = false }: { readonly whole?: boolean } = {}
   ): Promise<void> {

@@ -3,7 +3,7 @@
  * that loses, delays, doubles and reorders. Connections break with processes, and begin again with what comes from then on.
  */
 import { type Listener, type LivePath, LiveShape } from "@synchrotron/sync-client"
-import { Live, Protocol, type Seq } from "@synchrotron/sync-core"
+import { Audiences, Live, Protocol, type Seq } from "@synchrotron/sync-core"
 import { Effect, Queue } from "effect"
 import type { Exchange } from "../check/Checker.ts"
 import * as Random from "../Random.ts"
@@ -127,12 +127,15 @@ class Connection implements Follower {
     for (const text of told.messages) await this.send(text, told.audiences, lane)
   }
 
-  private async send(text: string, audiences: ReadonlyArray<string>, lane: string): Promise<void> {
+  private async send(text: string, audiences: Told["audiences"], lane: string): Promise<void> {
     const { client, simulation } = this.parties
     const { checks, distort, healed, log } = simulation
     const { value } = JSON.parse(text) as { readonly value: Row }
     const message = distort(await Effect.runPromise(LiveShape.readMessage(value)))
-    const { answer, seq } = message
+    const { seq } = message
+    const answer =
+      message.answer &&
+      Audiences.named(message.answer, { digest: Audiences.digestOf(audiences), names: audiences })
     const from = Number(value.from) as Seq
     const exchange = simulation.exchange(client, this.askedFor(from, audiences))
     if (answer !== null) await Effect.runPromise(checks.hook("served", (f) => f(exchange, answer)))
@@ -154,8 +157,9 @@ class Connection implements Follower {
         what: "answer",
         why: client.unreachable ? "partition" : "lost"
       })
-    this.deliver(message, exchange)
-    if (!healed && this.fate.chance(this.feed.duplication)) this.deliver(message, exchange)
+    const heard = { exchange, answer }
+    this.deliver(message, heard)
+    if (!healed && this.fate.chance(this.feed.duplication)) this.deliver(message, heard)
   }
 
   /** A sync that would have got this answer. */
@@ -176,9 +180,12 @@ class Connection implements Follower {
     }
   }
 
-  private deliver(message: Live.Message, exchange: Exchange): void {
+  private deliver(
+    message: Live.Message,
+    heard: { readonly exchange: Exchange; readonly answer: Protocol.SyncResponse | null }
+  ): void {
     const again = { ...message }
-    this.parties.client.heard.set(again, exchange)
+    this.parties.client.heard.set(again, heard)
     this.arrive(this.delay(), this.listener.message(again))
   }
 

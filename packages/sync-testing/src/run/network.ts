@@ -1,5 +1,5 @@
 /** A request's way to a server and the answer's way back. */
-import { type Protocol, Protocol as Wire } from "@synchrotron/sync-core"
+import { Audiences, type Protocol, Protocol as Wire } from "@synchrotron/sync-core"
 import { Effect, Schema } from "effect"
 import type { Exchange } from "../check/Checker.ts"
 import * as Random from "../Random.ts"
@@ -16,19 +16,19 @@ const againMsMax = 120_000
 export type Answer =
   | { readonly _tag: "Offline" }
   | { readonly _tag: "Error"; readonly error: Protocol.SyncError }
-  | { readonly _tag: "Response"; readonly exchange: Exchange; readonly response: Protocol.SyncResponse }
+  | { readonly _tag: "Response"; readonly exchange: Exchange; readonly response: Protocol.WireResponse }
 
 /** Sends a request; `resume` gets the answer, once. What does not arrive is a timeout. */
 export const send = (
   simulation: Simulation,
   from: SimClient,
-  request: Protocol.SyncRequest,
+  { request, whole }: { readonly request: Protocol.WireRequest; readonly whole: Protocol.SyncRequest },
   resume: (answer: Answer) => void
 ): Exchange => {
   const { checks, log, script, servers, time } = simulation
   const { network } = script
-  const exchange = simulation.exchange(from, request)
-  const body = JSON.stringify(Schema.encodeSync(Wire.SyncRequest)(request))
+  const exchange = simulation.exchange(from, whole)
+  const body = JSON.stringify(Schema.encodeSync(Wire.WireRequest)(request))
   const fate = Random.make(script.seed, "network", from.name, ++from.exchanges)
   const faulty = () => !simulation.healed
   const later = (ms: number, event: () => void | Promise<void>) => time.schedule(time.now() + ms, event)
@@ -66,7 +66,7 @@ export const send = (
       verdicts: response.verdicts.map(log.verdict),
       replayed
     })
-    const body = JSON.stringify(Schema.encodeSync(Wire.SyncResponse)(response))
+    const body = JSON.stringify(Schema.encodeSync(Wire.WireResponse)(Audiences.shorten(request, response)))
     if (faulty() && (fate.chance(network.lostResponse) || from.unreachable)) {
       log.fault("lost-response")
       return lost("answer", from.unreachable ? "partition" : "lost")
@@ -76,7 +76,7 @@ export const send = (
       finish({
         _tag: "Response",
         exchange,
-        response: Schema.decodeUnknownSync(Wire.SyncResponse)(JSON.parse(body))
+        response: Schema.decodeUnknownSync(Wire.WireResponse)(JSON.parse(body))
       })
     })
   }
@@ -92,7 +92,7 @@ export const send = (
     const server = fate.pick(alive)
     log.emit({ lane: server.name, kind: "arrived", ...told, again })
     const before = server.replayed
-    const arrived = Schema.decodeUnknownSync(Wire.SyncRequest)(JSON.parse(body))
+    const arrived = Schema.decodeUnknownSync(Wire.WireRequest)(JSON.parse(body))
     await server.serve(from.principal, arrived, async (result) => {
       if (result._tag === "crashed") {
         lost("answer", "the server crashed")

@@ -68,6 +68,7 @@ export const run = async (
         reorderWindowMs: script.reorderWindowMs,
         reorderWindowRecords: script.reorderWindowRecords,
         chunkRowsMax: script.chunkRowsMax,
+        namedAudiencesMax: script.namedAudiencesMax,
         canary: options.canary?.server,
         gate: (resume) => time.schedule(time.now() + 1 + (exchanges % 40), resume),
         onCompacting: Effect.zipRight(
@@ -91,7 +92,8 @@ export const run = async (
         canary: options.canary?.client,
         checks,
         log,
-        send: (request, resume) => send(simulation, clients[index]!, request, resume),
+        send: (sent, resume) => send(simulation, clients[index]!, sent, resume),
+        namedAudiencesMax: script.namedAudiencesMax,
         livePath:
           script.feed === undefined || device.follows === false
             ? null
