@@ -276,8 +276,8 @@ export class ClockDrift extends Schema.TaggedError<ClockDrift>()("ClockDrift", {
 }) {}
 
 /**
- * The client was away for longer than it is known which rows are gone (409). It forgets its cursors, keeps its pending
- * records, and asks again for all rows.
+ * The client was away for longer than it is known which rows are gone, or has applied commits that the server does not
+ * have, as after a backup was restored (409). It forgets its cursors, keeps its pending records, and asks again for all rows.
  */
 export class CursorTooOld extends Schema.TaggedError<CursorTooOld>()("CursorTooOld", {
   message: Schema.String

@@ -13,6 +13,7 @@ import {
   Protocol,
   puttingSql,
   type RecordId,
+  type Seq,
   SyncApp
 } from "@synchrotron/sync-core"
 import { Cause, Clock, Effect, Either, Exit, Option, Schema } from "effect"
@@ -64,7 +65,10 @@ export const judge = (
   options: JudgeOptions,
   principal: Principal,
   request: Protocol.WireRequest
-): Effect.Effect<void, Protocol.ClockDrift | Protocol.ClientMismatch | SqlError.SqlError> =>
+): Effect.Effect<
+  void,
+  Protocol.ClockDrift | Protocol.ClientMismatch | Protocol.CursorTooOld | SqlError.SqlError
+> =>
   sql.withTransaction(
     Effect.gen(function* () {
       const nowMs = yield* Clock.currentTimeMillis
@@ -72,16 +76,19 @@ export const judge = (
       const results = (yield* sql.unsafe(
         `${setup.prepare}SELECT pg_advisory_xact_lock(${realmLock});
          INSERT INTO synchrotron.clients (client_id, user_id) VALUES ('${request.clientId}', ${literal(principal.userId)}) ON CONFLICT DO NOTHING;
-         SELECT clock_ms, clock_counter, floor_ms, floor_counter, (SELECT user_id FROM synchrotron.clients WHERE client_id = '${request.clientId}') AS owner,
+         SELECT seq, clock_ms, clock_counter, floor_ms, floor_counter, (SELECT user_id FROM synchrotron.clients WHERE client_id = '${request.clientId}') AS owner,
            (SELECT max(hlc) FROM synchrotron.records WHERE client_id = '${request.clientId}') AS last FROM synchrotron.realm;
          SELECT id FROM synchrotron.records WHERE id IN (${ids}) UNION ALL SELECT id FROM synchrotron.dead_letters WHERE id IN (${ids})`
       )) as unknown as ReadonlyArray<ReadonlyArray<unknown>>
       const realm = results.at(-2)![0] as RealmRow & {
+        readonly seq: Seq
         readonly owner: string
         readonly last: Hlc.Hlc | null
       }
       const known = results.at(-1) as ReadonlyArray<{ readonly id: RecordId }>
       if (realm.owner !== principal.userId) return yield* clientMismatch
+      // First of all, for what is judged makes commits, and the client would not be ahead any more.
+      yield* checkHistory(request, realm.seq)
       const knownIds = new Set(known.map((row) => row.id))
       // Of two records with one id in a request the first one stands, as if they had come one after the other.
       const fresh = request.records
@@ -121,6 +128,17 @@ export const judge = (
       )
     })
   )
+
+/** A client that has applied commits after the last one has them from another history, of before a backup was restored. */
+export const checkHistory = (
+  { cursors, seq }: Pick<Protocol.WireRequest, "cursors" | "seq">,
+  last: Seq
+): Effect.Effect<void, Protocol.CursorTooOld> =>
+  (cursors === null ? [seq ?? 0] : Object.values(cursors)).some((cursor) => cursor > last)
+    ? new Protocol.CursorTooOld({
+        message: `The client has applied commits after ${last}, the server's last one: the server was restored from a backup. The client fetches all rows again and keeps its pending records.`
+      })
+    : Effect.void
 
 export const clientMismatch = new Protocol.ClientMismatch({
   message:

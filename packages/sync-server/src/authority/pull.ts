@@ -16,7 +16,7 @@ import {
   type TableName
 } from "@synchrotron/sync-core"
 import { Clock, Effect } from "effect"
-import { clientMismatch, contentOf } from "./judge.ts"
+import { checkHistory, clientMismatch, contentOf } from "./judge.ts"
 import { isAfter } from "./place.ts"
 import { asPrincipal, audiencesIn, audiencesSql } from "./principal.ts"
 import type { Setup } from "./setup.ts"
@@ -80,6 +80,7 @@ export const pull = (
       if (request.cursors === null && request.held !== Audiences.digestOf(audiences))
         return yield* audiencesChanged
       const view: View = { sql, setup, chunk, request, audiences }
+      yield* checkHistory(request, realm.seq)
       yield* checkCursors(view, realm)
       const cursors = yield* touched(view, cursorsOf(view, realm.seq))
       const found = yield* changes(view, cursors)
