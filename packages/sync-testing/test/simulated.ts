@@ -3,7 +3,7 @@ import { faultNames, faultsOf, plan, type Report, type Scenario } from "../src/i
 import { simulationTests } from "../src/vitest.ts"
 
 /** Small runs, of which there can be many. */
-export const size = { clients: 3, actions: 15 }
+export const size = { clients: 3, actions: 18 }
 const seedsMax = Number(process.env.SIM_SEEDS ?? 150)
 
 /** The seeds of a built-in scenario; `unknown`: what its data can show nothing about. */
