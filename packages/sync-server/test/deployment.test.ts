@@ -65,7 +65,7 @@ describe("docs/deployment.md", () => {
 
   it("has statements that work", async () => {
     const statements = blocks("sql")
-    expect(statements).toHaveLength(4)
+    expect(statements).toHaveLength(5)
     for (const statement of statements) {
       await client.query("BEGIN")
       // Roles belong to all databases of the test run.
