@@ -37,12 +37,13 @@ export const digestOf = (audiences: ReadonlyArray<string>): string =>
   )
 
 /** The answer to a request, without the names if the request says that they are known. */
-export const shorten = ({ held }: WireRequest, response: SyncResponse): WireResponse =>
-  held !== undefined && held === digestOf(response.audiences)
+export const shorten = ({ cursors, held }: WireRequest, response: SyncResponse): WireResponse =>
+  // To a request without cursors the authority has an answer only when they are the same.
+  held !== undefined && (cursors === null || held === digestOf(response.audiences))
     ? { ...response, audiences: null, held }
     : response
 
-/** The same names as far as can be known from the answer: it has them, or the digest of those given. */
+/** The answer with names: its own, or those known if it leaves out just these. Null when it leaves out others. */
 export const named = (
   { held, ...response }: WireResponse,
   known: { readonly digest: string; readonly names: SyncResponse["audiences"] } | null
@@ -62,6 +63,7 @@ interface Known {
  * An exchange of whole requests and answers over one of short ones. What it remembers are the names of the last answer
  * that had them, so the first request of a process is always whole.
  *
+ * @param exchange also gets the whole request; `AudiencesChanged` is answered by another exchange, other errors pass
  * @param namedMax `limits.namedAudiencesMax` unless given
  */
 export const over = <E>(
@@ -69,13 +71,17 @@ export const over = <E>(
   namedMax: number = limits.namedAudiencesMax
 ): ((request: SyncRequest) => Effect.Effect<SyncResponse, Exclude<E, AudiencesChanged> | Unavailable>) => {
   let known: Known | null = null
-  const ask = (request: SyncRequest, short: (known: Known) => boolean) =>
+  const ask = (request: SyncRequest, mayBeShort: boolean) =>
     Effect.gen(function* () {
       const told = known
       const response = yield* exchange(
         told === null
           ? request
-          : { ...request, cursors: short(told) ? null : request.cursors, held: told.digest },
+          : {
+              ...request,
+              cursors: mayBeShort && isAt(request, told.set) ? null : request.cursors,
+              held: told.digest
+            },
         request
       )
       const whole = named(response, told)
@@ -90,10 +96,10 @@ export const over = <E>(
       return whole
     })
   return (request) =>
-    ask(request, (told) => isAt(request, told.set)).pipe(
+    ask(request, true).pipe(
       Effect.catchIf(
         (error): error is E & AudiencesChanged => error instanceof AudiencesChanged,
-        () => ask(request, () => false)
+        () => ask(request, false)
       )
     ) as Effect.Effect<SyncResponse, Exclude<E, AudiencesChanged> | Unavailable>
 }

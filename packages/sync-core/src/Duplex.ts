@@ -74,7 +74,7 @@ export const next = (request: SyncRequest, response: SyncResponse): SyncRequest 
   }
 }
 
-/** Whether the answer says more than that nothing has happened. A request without cursors gets one for its audiences only. */
+/** Whether the answer says more than that nothing has happened. One to a request without cursors is for the same audiences. */
 export const isNews = ({ cursors }: Pick<WireRequest, "cursors">, response: SyncResponse): boolean =>
   response.next !== null ||
   response.tables.length > 0 ||
