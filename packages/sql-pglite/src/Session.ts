@@ -6,7 +6,7 @@
  * **Prepared statements** are named and kept in an LRU cache by SQL text. Postgres refuses to run one whose result
  * type has changed since ("cached plan must not change result type", 0A000), and inside a transaction that
  * would abort it. So the cache is emptied after every command that can change what a name means: DDL, DO, CALL,
- * DISCARD, DEALLOCATE, a change of `search_path`; and again when the transaction that did so ends or rolls back to a
+ * DISCARD, DEALLOCATE ALL, a change of `search_path`; and again when the transaction that did so ends or rolls back to a
  * savepoint. What is left is DDL hidden in a function that a SELECT calls: outside a transaction the
  * statement is prepared anew and retried once; inside one it fails with 0A000 and works in the next.
  */
@@ -55,7 +55,7 @@ export interface ExtendedOptions {
 
 /** Commands that leave no cached plan's result type changed, and that the extended protocol can run in a batch. */
 const dml = /^\s*(?:select|insert|update|delete|with|values|merge)\b/i
-const schemaTag = /^(?:CREATE|ALTER|DROP|DO|CALL|DISCARD|DEALLOCATE|IMPORT)\b/
+const schemaTag = /^(?:(?:CREATE|ALTER|DROP|DO|CALL|DISCARD|IMPORT)\b|DEALLOCATE ALL)/
 const pathChange = /search_path|\bset\s+(?:local\s+|session\s+)?schema\b|\breset\s+all\b/i
 const copyFromStdin = /\bfrom\s+stdin\b/i
 

@@ -133,6 +133,17 @@ describe("prepared statements and DDL", () => {
     expect(await run(all)).toHaveLength(1)
   })
 
+  test("what others prepare and deallocate leaves the kept statements alone", async () => {
+    await run(seed)
+    const prepared = sql`SELECT name, statement FROM pg_prepared_statements ORDER BY 1`
+    await run(all)
+    await run(prepared)
+    const before = await run(prepared)
+    await run(sql.unsafe("PREPARE other AS SELECT 1;EXECUTE other;DEALLOCATE other"))
+    await run(all)
+    expect(await run(prepared)).toEqual(before)
+  })
+
   test("DDL inside a pipeline", async () => {
     await run(seed)
     const [, rows] = await run(

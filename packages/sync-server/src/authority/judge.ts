@@ -399,10 +399,10 @@ const conclude = (
     yield* sql.unsafe(
       `INSERT INTO synchrotron.records (id, hlc, client_id, user_id, claims, name, version, args, content, status, seq)
        SELECT x.id, x.hlc, x.client_id, x.user_id, x.claims, x.name, x.version, x.args, md5(x.content),
-         CASE WHEN x.digest IS NOT DISTINCT FROM d.digest THEN 'applied' ELSE 'changed' END, ${published!.seq}
+         CASE WHEN x.digest IS NOT DISTINCT FROM d.digest THEN 'applied' ELSE 'changed' END, $2::bigint
        FROM jsonb_to_recordset($1::jsonb)
          AS x(id uuid, hlc text, client_id uuid, user_id text, claims text, name text, version integer, args text, content text, digest text)
        LEFT JOIN synchrotron.digests((SELECT array_agg((r ->> 'id')::uuid) FROM jsonb_array_elements($1::jsonb) AS r)) AS d ON d.record_id = x.id`,
-      [JSON.stringify(accepted.map(row))]
+      [JSON.stringify(accepted.map(row)), published!.seq]
     )
   })
