@@ -47,6 +47,7 @@ export const install = (
       options.sideSql,
       app.migrations,
       app.tables,
+      app.audiences,
       ...examples.map((shape) => tableSql(shape, side)),
       dispatchSql
     ])

@@ -11,6 +11,7 @@ import {
   type TablesUnsupported
 } from "@synchrotron/sync-core"
 import { Context, Effect, Schema } from "effect"
+import { readForSql } from "../feed/readForSql.ts"
 import { authoritySql, privilegesSql, realmLock } from "./schema.ts"
 
 /** The database user may not do what the authority needs. The message has the statement that a superuser must run. */
@@ -62,9 +63,8 @@ const inTransaction = (sql: SqlClient.SqlClient, app: SyncApp.SyncApp, role: str
       const installed = yield* install(sql, {
         app,
         side: "server",
-        sideSql: authoritySql
+        sideSql: `${authoritySql}COMMENT ON SCHEMA synchrotron IS ${literal(`Synchrotron. Users are the role ${role}.`)};`
       })
-      if (installed.changed) yield* sql.unsafe(privilegesSql(identifier(role)))
       // Images name the columns of their time, so nothing is taken back across a migration.
       if (installed.migrated)
         yield* sql.unsafe("UPDATE synchrotron.realm SET floor_ms = clock_ms, floor_counter = clock_counter")
@@ -76,18 +76,25 @@ const inTransaction = (sql: SqlClient.SqlClient, app: SyncApp.SyncApp, role: str
         rows_sql: string
         visible_sql: string
       }>("SELECT name, read_sql, rows_sql, visible_sql FROM synchrotron.tables")
+      const readable = app.tables.map(({ name }) => statements.find((s) => s.name === name)!)
+      if (installed.changed)
+        yield* sql.unsafe(
+          `${readForSql(
+            app,
+            readable.map(({ name, read_sql: readSql }) => ({ name, readSql })),
+            role
+          )}${privilegesSql(identifier(role))}`
+        )
       yield* checkRowSecurity(sql)
       const policies = yield* policiesOf(sql, role)
       const tables = new Map<string, TableStatements>()
-      for (const { name } of app.tables) {
-        const row = statements.find((s) => s.name === name)!
+      for (const { name, read_sql: readSql, rows_sql: rowsSql, visible_sql } of readable)
         tables.set(name, {
           name,
-          readSql: row.read_sql,
-          rowsSql: row.rows_sql,
-          visibleSql: `${row.visible_sql} AND ${policies.get(name) ?? "true"}`
+          readSql,
+          rowsSql,
+          visibleSql: `${visible_sql} AND ${policies.get(name) ?? "true"}`
         })
-      }
       return { mode: { ...installed.mode, role }, tables }
     })
   )

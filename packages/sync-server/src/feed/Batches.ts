@@ -2,11 +2,11 @@
  * Many who ask at the same time are answered together. What is asked while all lanes are busy waits, and goes with the
  * next batch: the busier the server, the larger the batches, up to a bound.
  */
-import { Deferred, Effect, Exit } from "effect"
+import { Effect, Exit } from "effect"
 
 interface Asked<Question, Answer, E> {
   readonly question: Question
-  readonly answer: Deferred.Deferred<Answer, E>
+  readonly resume: (answer: Effect.Effect<Answer, E>) => void
 }
 
 export class Batches<Question, Answer, E> {
@@ -23,19 +23,19 @@ export class Batches<Question, Answer, E> {
     }
   ) {}
 
-  readonly ask = (question: Question): Effect.Effect<Answer, E> =>
-    Effect.gen(this, function* () {
-      const asked = { question, answer: yield* Deferred.make<Answer, E>() }
+  readonly ask = (question: Question): Effect.Effect<Answer, E> => {
+    const answered = Effect.async<Answer, E>((resume) => {
+      const asked = { question, resume }
       this.waiting.add(asked)
-      if (this.busy < this.options.lanes) {
-        this.busy++
-        // Who asks in the same moment comes along.
-        yield* Effect.forkDaemon(Effect.zipRight(Effect.yieldNow(), this.work))
-      }
-      return yield* Effect.onInterrupt(Deferred.await(asked.answer), () =>
-        Effect.sync(() => this.waiting.delete(asked))
-      )
+      return Effect.sync(() => this.waiting.delete(asked))
     })
+    return Effect.suspend(() => {
+      if (this.busy === this.options.lanes) return answered
+      this.busy++
+      // Who asks in the same moment comes along.
+      return Effect.zipRight(Effect.forkDaemon(Effect.zipRight(Effect.yieldNow(), this.work)), answered)
+    })
+  }
 
   private get work(): Effect.Effect<void> {
     return Effect.gen(this, function* () {
@@ -43,11 +43,7 @@ export class Batches<Question, Answer, E> {
         const some = [...this.waiting].slice(0, this.options.sizeMax)
         for (const asked of some) this.waiting.delete(asked)
         const exit = yield* Effect.exit(this.options.answer(some.map(({ question }) => question)))
-        for (const [i, { answer }] of some.entries())
-          yield* Deferred.done(
-            answer,
-            Exit.map(exit, (answers) => answers[i]!)
-          )
+        for (const [i, { resume }] of some.entries()) resume(Exit.map(exit, (answers) => answers[i]!))
       }
     }).pipe(
       Effect.ensuring(

@@ -2,33 +2,30 @@
  * Reads what many clients are to be told, in a few round trips for all of them together and in one snapshot. As in a pull,
  * audiences route and policies decide: the rows of each user are read as that user (I6).
  *
- *     1  the commit of the snapshot · who owns the clients · audiences of those of whom none are known
- *     2  keys that changed in these audiences · what was voided: with 1, when all are known
- *     3  for each user: audiences now · rows of these keys
+ *     1  the commit of the snapshot · who owns the clients
+ *     2  audiences of the users of whom none are known
+ *     3  keys that changed in these audiences · what was voided: with 1, when all are known
+ *     4  as each of the users: audiences now · rows of these keys
  */
 import type { SqlClient, SqlError } from "@effect/sql"
 import {
   type Audience,
   Audiences,
   type ClientId,
-  identifier,
   literal,
   type Principal,
   Protocol,
   type RowKey,
   type Seq,
-  type SyncApp,
   type TableName
 } from "@synchrotron/sync-core"
 import { Clock, Effect } from "effect"
-import { audiencesIn, audiencesSql, settingsOf } from "../authority/principal.ts"
 import type { ChunkLimits } from "../authority/pull.ts"
 import type { Setup } from "../authority/setup.ts"
 
 export interface Reader {
   readonly sql: SqlClient.SqlClient
   readonly setup: Setup
-  readonly app: SyncApp.SyncApp
   /** Of what is more, a client only hears that there is some. */
   readonly chunk: ChunkLimits
   /** Of more audiences a message has a digest; `Protocol.limits.namedAudiencesMax` unless given. */
@@ -86,13 +83,12 @@ export const readAll = (
   reader: Reader,
   questions: ReadonlyArray<Question>
 ): Effect.Effect<ReadonlyArray<Answer>, SqlError.SqlError> => {
-  const { app, chunk, namedAudiencesMax = Protocol.limits.namedAudiencesMax, setup, sql } = reader
+  const { chunk, namedAudiencesMax = Protocol.limits.namedAudiencesMax, setup, sql } = reader
   /** Statements in one round trip, with a result for each; of a first that is several, that of the last. */
   const run = (statements: ReadonlyArray<string>) =>
     Effect.map(sql.unsafe([...statements, "SELECT 1"].join(";")), (results) =>
       (results as unknown as ReadonlyArray<Rows>).slice(-1 - statements.length, -1)
     )
-  const asRole = `SET LOCAL ROLE ${identifier(setup.mode.role!)}`
   return sql.withTransaction(
     Effect.gen(function* () {
       const unknown = distinct(
@@ -101,15 +97,16 @@ export const readAll = (
       const first = yield* run([
         `SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY;${setup.prepare}SELECT seq, clock_ms AS ms, clock_counter AS counter, tombstone_seq FROM synchrotron.realm`,
         `SELECT client_id, user_id FROM synchrotron.clients WHERE client_id = ANY (${array(questions.map(({ client }) => client))}::uuid[])`,
-        asRole,
-        ...[...unknown.values()].flatMap((principal) => [settingsOf(principal), audiencesSql(app)]),
-        "SET LOCAL ROLE NONE",
         // When all audiences are known, what changed in them comes along.
         ...(unknown.size === 0 ? changedSql(questions as ReadonlyArray<Asked>, chunk) : [])
       ])
       const realm = first[0]![0] as unknown as Realm
       const owners = new Map(first[1]!.map((row) => [row.client_id, row.user_id]))
-      const known = new Map([...unknown.keys()].map((key, i) => [key, audiencesIn(first[4 + 2 * i]!)]))
+      const held = yield* readFor(
+        sql,
+        [...unknown.values()].map((principal) => ({ principal, held: [], keys: null }))
+      )
+      const known = new Map([...unknown.keys()].map((key, i) => [key, held[i]!.audiences]))
       const asked = questions.map((question) => ({
         ...question,
         user: keyOf(question.principal),
@@ -157,8 +154,7 @@ export const readAll = (
           from,
           held,
           keys: keysOf(held, from),
-          audiences: held,
-          tables: []
+          now: { audiences: held, images: new Map() }
         }
         visits.set(name, visit)
         return visit
@@ -166,38 +162,13 @@ export const readAll = (
       const visited = asked.map(visitOf)
       // Whoever is told of no row may still have lost or gained an audience.
       const toVisit = [...visits.values()].filter(({ from }) => from < realm.seq)
-      if (toVisit.length > 0) {
-        const plans = new Plans()
-        const audiences = plans.add(audiencesSql(app))
-        const statements = toVisit.map(({ held, keys, principal }) => [
-          settingsOf(principal),
-          plans.execute(audiences),
-          ...[...(keys ?? [])].map(([table, keys]) =>
-            plans.execute(plans.add(rowsSql(setup, table), "text[], text[]"), array(keys), array(held))
-          )
-        ])
-        const results = yield* run([
-          `${asRole};SET LOCAL plan_cache_mode = force_generic_plan;${plans.prepare}SELECT 1`,
-          ...statements.flat(),
-          ...plans.forget
-        ])
-        let at = 1
-        for (const [i, visit] of toVisit.entries()) {
-          visit.audiences = audiencesIn(results[at + 1]!)
-          visit.tables = [...(visit.keys ?? [])].map(([table, keys], j) => ({
-            table,
-            keys,
-            images: new Map(results[at + 2 + j]!.map((row) => [row.key as RowKey, row.image as string]))
-          }))
-          at += statements[i]!.length
-        }
-      }
+      for (const [i, now] of (yield* readFor(sql, toVisit)).entries()) toVisit[i]!.now = now
 
       const common = `"protocol":${Protocol.protocolVersion},"seq":${realm.seq},"serverTimeMs":${yield* Clock.currentTimeMillis},"clock":{"ms":${realm.ms},"counter":${realm.counter}},"verdicts":[],"later":[],"next":null`
       return asked.map((question, i): Answer => {
         const visit = visited[i]!
         const { from } = visit
-        const at = { seq: realm.seq, audiences: visit.audiences }
+        const at = { seq: realm.seq, audiences: visit.now.audiences }
         const owner = owners.get(question.client)
         if (owner !== undefined && owner !== question.principal.userId)
           return { ...at, outcome: "stranger", text: null }
@@ -219,18 +190,25 @@ export const readAll = (
   )
 }
 
-interface Visit {
+/** Whom to read for. */
+interface Reading {
   readonly principal: Principal
-  readonly from: Seq
+  /** What the principal held when these changed. */
   readonly held: ReadonlyArray<Audience>
-  readonly keys: ReadonlyMap<TableName, Set<RowKey>> | null
-  audiences: ReadonlyArray<Audience>
-  tables: ReadonlyArray<{
-    readonly table: TableName
-    readonly keys: ReadonlySet<RowKey>
-    /** JSON texts of the rows that the user sees. */
-    readonly images: ReadonlyMap<RowKey, string>
-  }>
+  /** What changed; null when it is too much. */
+  readonly keys: ReadonlyMap<TableName, ReadonlySet<RowKey>> | null
+}
+
+/** What there is for a principal now. */
+interface Present {
+  readonly audiences: ReadonlyArray<Audience>
+  /** JSON texts of the rows among those that changed. */
+  readonly images: ReadonlyMap<TableName, ReadonlyMap<RowKey, string>>
+}
+
+interface Visit extends Reading {
+  readonly from: Seq
+  now: Present
   tablesText?: string
   audiencesText?: string
 }
@@ -242,8 +220,9 @@ const audiencesText = (names: ReadonlyArray<Audience>, namedMax: number): string
     : `"audiences":null,"held":"${Audiences.digestOf(names)}"`
 
 /** `tables` of the answer. What is hidden or gone matters to who may have had it. */
-const tablesText = ({ tables }: Visit, from: Seq): string => {
-  const entries = tables.flatMap(({ images, keys, table }) => {
+const tablesText = (visit: Visit, from: Seq): string => {
+  const entries = [...(visit.keys ?? [])].flatMap(([table, keys]) => {
+    const images: ReadonlyMap<RowKey, string> = visit.now.images.get(table) ?? new Map()
     const gone = from === 0 ? [] : [...keys].filter((key) => !images.has(key))
     if (images.size + gone.length === 0) return []
     const rows = `[${[...images.values()].join(",")}]`
@@ -267,6 +246,42 @@ const distinct = (principals: ReadonlyArray<Principal>): ReadonlyMap<string, Pri
 const keyOf = ({ claims, userId }: Principal): string => JSON.stringify([userId, claims])
 
 const array = (values: Iterable<string>): string => `ARRAY[${[...values].map(literal).join(",")}]::text[]`
+
+/** One statement for all, whatever they are; see `readForSql`. */
+const readFor = (
+  sql: SqlClient.SqlClient,
+  readings: ReadonlyArray<Reading>
+): Effect.Effect<ReadonlyArray<Present>, SqlError.SqlError> =>
+  readings.length === 0
+    ? Effect.succeed([])
+    : Effect.map(
+        sql.unsafe<{ place: number; tbl: TableName | null; key: RowKey; image: string }>(
+          "SELECT * FROM synchrotron.read_for(NULL, NULL, $1, $2, $3::jsonb)",
+          [
+            readings.map(({ principal }) => principal.userId),
+            readings.map(({ principal }) => JSON.stringify(principal.claims)),
+            JSON.stringify(
+              readings.map(({ held, keys }) => ({
+                held,
+                tables: Object.fromEntries([...(keys ?? [])].map(([table, keys]) => [table, [...keys]]))
+              }))
+            )
+          ]
+        ),
+        (rows) => {
+          const found = readings.map(() => ({
+            audiences: [] as ReadonlyArray<Audience>,
+            images: new Map<TableName, Map<RowKey, string>>()
+          }))
+          for (const { image, key, place, tbl } of rows) {
+            const { images } = found[place]!
+            if (tbl === null) found[place]!.audiences = JSON.parse(image) as ReadonlyArray<Audience>
+            else if (images.has(tbl)) images.get(tbl)!.set(key, image)
+            else images.set(tbl, new Map([[key, image]]))
+          }
+          return found
+        }
+      )
 
 interface Asked extends Question {
   readonly audiences: ReadonlyArray<Audience>
@@ -295,40 +310,4 @@ const changedSql = (asked: ReadonlyArray<Asked>, { rowsMax }: ChunkLimits): Read
      FROM unnest(${pairs(fromByClient)}) AS c(id, seq) JOIN synchrotron.records AS r
        ON r.client_id = c.id::uuid AND r.status = 'voided' AND r.seq > c.seq ORDER BY r.hlc`
   ]
-}
-
-/** The table's `read_sql`, with images as text. */
-const rowsSql = ({ tables }: Setup, table: TableName): string =>
-  `SELECT r.key, r.image::text AS image FROM (${tables.get(table)!.readSql}) AS r`
-
-/**
- * Statements that one transaction executes for many users. Planning takes several times as long as executing one; a plan
- * depends on the role, and that is the same for all users.
- */
-class Plans {
-  private readonly namesBySql = new Map<string, string>()
-  private readonly prefix = `synchrotron_${crypto.randomUUID()}`
-  private texts = ""
-
-  /** The plan's name; equal statements share one. */
-  add(sql: string, types = ""): string {
-    const known = this.namesBySql.get(sql)
-    if (known !== undefined) return known
-    const name = identifier(`${this.prefix}_${this.namesBySql.size}`)
-    this.namesBySql.set(sql, name)
-    this.texts += `PREPARE ${name}${types === "" ? "" : ` (${types})`} AS ${sql};`
-    return name
-  }
-
-  execute(name: string, ...values: ReadonlyArray<string>): string {
-    return `EXECUTE ${name}${values.length === 0 ? "" : ` (${values.join(", ")})`}`
-  }
-
-  get prepare(): string {
-    return this.texts
-  }
-
-  get forget(): ReadonlyArray<string> {
-    return [...this.namesBySql.values()].map((name) => `DEALLOCATE ${name}`)
-  }
 }

@@ -47,7 +47,7 @@ export type ReadError = Protocol.InvalidRequest | Protocol.Unavailable
 
 const readsMaxDefault = 4
 /** Clients of this project that are answered in one transaction. */
-const batchMax = 50
+const batchMax = 100
 
 export interface ShapesService {
   readonly find: (

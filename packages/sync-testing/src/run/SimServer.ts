@@ -124,7 +124,6 @@ export class SimServer extends SimProcess<Attachment> {
     }).pipe(Scope.extend(scope), Effect.withClock(clock), Effect.runPromise)
     this.authority = Context.get(context, Authority)
     const reader = {
-      app,
       sql: this.sql!,
       setup: Context.get(context, AuthorityLive.Prepared),
       chunk: { rowsMax: chunkRowsMax ?? 1000, bytesMax: 256 * 1024 },

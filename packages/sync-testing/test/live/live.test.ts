@@ -120,7 +120,8 @@ describe.each(databases)("clients of a server on %s", (kind) => {
     await aWhile()
     const before = root.posts()
     await root.client.execute(root.write(insert("a")))
-    await root.client.settled()
+    // Not `settled`, which asks for a sync itself.
+    await root.live()
     await aWhile()
     expect(root.posts()).toBe(before + 1)
   })
