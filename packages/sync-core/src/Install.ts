@@ -47,7 +47,6 @@ export const install = (
       options.sideSql,
       app.migrations,
       app.tables,
-      app.audiences,
       ...examples.map((shape) => tableSql(shape, side)),
       dispatchSql
     ])

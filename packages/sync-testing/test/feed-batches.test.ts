@@ -1,13 +1,14 @@
 /** What many are told in one reading is what each is told alone, and has no row that is hidden from them. */
 
 import { SqlClient } from "@effect/sql"
-import type { Audience, ClientId, Principal, Seq } from "@synchrotron/sync-core"
+import { type Audience, type ClientId, type Principal, type Seq, SyncApp } from "@synchrotron/sync-core"
 import { AuthorityLive, Feed } from "@synchrotron/sync-server"
 import { Context, Effect, Layer } from "effect"
 import { describe, expect, it } from "vitest"
 import { app } from "../../sync-server/test/shape/fixture.ts"
 import * as Random from "../src/Random.ts"
 import { kinds, stageOf } from "./harness.ts"
+import { embedded, makeWorld } from "./world.ts"
 
 const users = ["ann", "bob", 'o\'hara \\ "q"', "nobody", "root"]
 const teams = ["red", "green", 'o\'b \\ "t"']
@@ -50,6 +51,7 @@ describe.each(kinds)("the feed on %s", (kind) => {
         const random = Random.make("feed batches")
         const audiencesOf = new Map<string, ReadonlyArray<Audience>>()
         const told = new Set<string>()
+        const shown = new Set<string>()
         for (let round = 0; round < 40; round++) {
           const began = yield* sql.unsafe<{ seq: Seq }>("SELECT seq FROM synchrotron.realm")
           for (let i = 1 + random.int(3); i > 0; i--) yield* sql.unsafe(write(random))
@@ -75,15 +77,29 @@ describe.each(kinds)("the feed on %s", (kind) => {
               `SELECT id FROM notes WHERE ${userId === "root" ? "true" : `NOT hidden AND team IN (SELECT team FROM members WHERE user_id = ${literal(userId)})`}`
             )
             for (const { rows, table } of rowsIn(alone!.text))
-              for (const row of rows)
+              for (const row of rows) {
+                shown.add(table)
                 if (table === "public.notes") expect(visible).toContainEqual({ id: row.id })
                 else expect(alone!.audiences).toContain(`team:${row.team}`)
+              }
           }
         }
         for (const user of users.slice(0, 3)) expect(told).toContain(`${user} told`)
         expect(told).toContain("nobody nothing")
+        expect(shown).toEqual(new Set(["public.members", "public.notes"]))
       })
     ))
+})
+
+it("is there before an application syncs its first table", async () => {
+  const bare = SyncApp.make({
+    name: "bare",
+    migrations: [],
+    tables: [],
+    actions: [],
+    audiences: "SELECT 'all'"
+  })
+  await makeWorld(bare, embedded).pipe(Effect.scoped, Effect.runPromise)
 })
 
 const rowsIn = (text: string | null) => {

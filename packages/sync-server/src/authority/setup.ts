@@ -63,7 +63,8 @@ const inTransaction = (sql: SqlClient.SqlClient, app: SyncApp.SyncApp, role: str
       const installed = yield* install(sql, {
         app,
         side: "server",
-        sideSql: `${authoritySql}COMMENT ON SCHEMA synchrotron IS ${literal(`Synchrotron. Users are the role ${role}.`)};`
+        // Without tables, which are not prepared yet: so other audiences or another role are a change as well.
+        sideSql: `${authoritySql}${readForSql(app, [], role)}`
       })
       // Images name the columns of their time, so nothing is taken back across a migration.
       if (installed.migrated)

@@ -33,14 +33,13 @@ BEGIN
     held := ARRAY(SELECT jsonb_array_elements_text(visited.visit -> 'held'));
     FOR wanted IN SELECT t.key AS name, t.value AS keys FROM jsonb_each(visited.visit -> 'tables') AS t LOOP
       keys := ARRAY(SELECT jsonb_array_elements_text(wanted.keys));
-      CASE wanted.name
 ${tables
   .map(
     ({ name, readSql }) =>
-      `        WHEN ${literal(name)} THEN RETURN QUERY SELECT visited.place, ${literal(name)}, r.key, r.image::text FROM (${readSql}) AS r;`
+      `      IF wanted.name = ${literal(name)} THEN RETURN QUERY SELECT visited.place, wanted.name, r.key, r.image::text FROM (${readSql}) AS r; CONTINUE; END IF;`
   )
   .join("\n")}
-      END CASE;
+      RAISE EXCEPTION 'synchrotron: % is not a synced table', wanted.name USING ERRCODE = '42P01';
     END LOOP;
   END LOOP;
 END`
