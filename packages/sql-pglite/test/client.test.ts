@@ -129,6 +129,8 @@ describe("prepared statements and DDL", () => {
     await run(seed)
     await run(sql.unsafe("DEALLOCATE ALL"))
     expect(await run(all)).toHaveLength(1)
+    // Nothing can be tried again there.
+    expect(await run(sql.withTransaction(Effect.zipRight(sql.unsafe("DEALLOCATE ALL"), all)))).toHaveLength(1)
     await run(sql.unsafe("DISCARD ALL"))
     expect(await run(all)).toHaveLength(1)
   })

@@ -8,7 +8,6 @@ import { describe, expect, it } from "vitest"
 import { app } from "../../sync-server/test/shape/fixture.ts"
 import * as Random from "../src/Random.ts"
 import { kinds, stageOf } from "./harness.ts"
-import { embedded, makeWorld } from "./world.ts"
 
 const users = ["ann", "bob", 'o\'hara \\ "q"', "nobody", "root"]
 const teams = ["red", "green", 'o\'b \\ "t"']
@@ -38,16 +37,7 @@ describe.each(kinds)("the feed on %s", (kind) => {
     stage().run(
       Effect.gen(function* () {
         const sql = stage().world.server
-        const prepared = yield* Layer.build(
-          AuthorityLive.layerPrepared({ app, role: "synchrotron_user" }).pipe(
-            Layer.provide(Layer.succeed(SqlClient.SqlClient, sql))
-          )
-        )
-        const reader: Feed.Reader = {
-          sql,
-          setup: Context.get(prepared, AuthorityLive.Prepared),
-          chunk: { rowsMax: 1000, bytesMax: 256 * 1024 }
-        }
+        const reader = yield* readerOf(app, sql)
         const random = Random.make("feed batches")
         const audiencesOf = new Map<string, ReadonlyArray<Audience>>()
         const told = new Set<string>()
@@ -91,16 +81,41 @@ describe.each(kinds)("the feed on %s", (kind) => {
     ))
 })
 
-it("is there before an application syncs its first table", async () => {
-  const bare = SyncApp.make({
-    name: "bare",
-    migrations: [],
-    tables: [],
-    actions: [],
-    audiences: "SELECT 'all'"
-  })
-  await makeWorld(bare, embedded).pipe(Effect.scoped, Effect.runPromise)
+describe.each(kinds)("the function of the feed on %s", (kind) => {
+  const stage = stageOf(kind, bare("SELECT 'first'"), {})
+
+  it("is there before a table is synced, and follows the application's audiences", () =>
+    stage().run(
+      Effect.gen(function* () {
+        const sql = stage().world.server
+        for (const name of ["first", "second", "first"]) {
+          const reader = yield* readerOf(bare(`SELECT '${name}'`), sql)
+          const principal: Principal = { userId: "ann", claims: {} }
+          const client = crypto.randomUUID() as ClientId
+          const [answer] = yield* Feed.readAll(reader, [{ principal, client, from: null, audiences: null }])
+          expect(answer!.audiences).toEqual([name])
+        }
+      })
+    ))
 })
+
+/** An application without tables. */
+const bare = (audiences: string) =>
+  SyncApp.make({ name: "bare", migrations: [], tables: [], actions: [], audiences })
+
+const readerOf = (app: SyncApp.SyncApp, sql: SqlClient.SqlClient) =>
+  Effect.map(
+    Layer.build(
+      AuthorityLive.layerPrepared({ app, role: "synchrotron_user" }).pipe(
+        Layer.provide(Layer.succeed(SqlClient.SqlClient, sql))
+      )
+    ),
+    (prepared): Feed.Reader => ({
+      sql,
+      setup: Context.get(prepared, AuthorityLive.Prepared),
+      chunk: { rowsMax: 1000, bytesMax: 256 * 1024 }
+    })
+  )
 
 const rowsIn = (text: string | null) => {
   const tables = text === null ? [] : (JSON.parse(text) as { tables: ReadonlyArray<Table> }).tables

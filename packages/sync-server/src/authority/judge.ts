@@ -391,9 +391,12 @@ const conclude = (
     )
     if (voided.size > 0) {
       yield* sql.unsafe(
-        `UPDATE synchrotron.records AS r SET status = 'voided', error = v.error, seq = ${published!.seq}
+        `UPDATE synchrotron.records AS r SET status = 'voided', error = v.error, seq = $2::bigint
          FROM jsonb_to_recordset($1::jsonb) AS v(id uuid, error text) WHERE r.id = v.id`,
-        [JSON.stringify([...voided].map(([id, error]) => ({ id, error: JSON.stringify(error) })))]
+        [
+          JSON.stringify([...voided].map(([id, error]) => ({ id, error: JSON.stringify(error) }))),
+          published!.seq
+        ]
       )
     }
     yield* sql.unsafe(

@@ -11,7 +11,7 @@ import {
   type TablesUnsupported
 } from "@synchrotron/sync-core"
 import { Context, Effect, Schema } from "effect"
-import { readForSql } from "../feed/readForSql.ts"
+import { readForSql } from "./readFor.ts"
 import { authoritySql, privilegesSql, realmLock } from "./schema.ts"
 
 /** The database user may not do what the authority needs. The message has the statement that a superuser must run. */
@@ -77,25 +77,20 @@ const inTransaction = (sql: SqlClient.SqlClient, app: SyncApp.SyncApp, role: str
         rows_sql: string
         visible_sql: string
       }>("SELECT name, read_sql, rows_sql, visible_sql FROM synchrotron.tables")
-      const readable = app.tables.map(({ name }) => statements.find((s) => s.name === name)!)
-      if (installed.changed)
-        yield* sql.unsafe(
-          `${readForSql(
-            app,
-            readable.map(({ name, read_sql: readSql }) => ({ name, readSql })),
-            role
-          )}${privilegesSql(identifier(role))}`
-        )
       yield* checkRowSecurity(sql)
       const policies = yield* policiesOf(sql, role)
       const tables = new Map<string, TableStatements>()
-      for (const { name, read_sql: readSql, rows_sql: rowsSql, visible_sql } of readable)
+      for (const { name } of app.tables) {
+        const row = statements.find((s) => s.name === name)!
         tables.set(name, {
           name,
-          readSql,
-          rowsSql,
-          visibleSql: `${visible_sql} AND ${policies.get(name) ?? "true"}`
+          readSql: row.read_sql,
+          rowsSql: row.rows_sql,
+          visibleSql: `${row.visible_sql} AND ${policies.get(name) ?? "true"}`
         })
+      }
+      if (installed.changed)
+        yield* sql.unsafe(`${readForSql(app, [...tables.values()], role)}${privilegesSql(identifier(role))}`)
       return { mode: { ...installed.mode, role }, tables }
     })
   )

@@ -1,12 +1,7 @@
 /** The function that reads rows of many users in one statement, each as that user. */
 import { identifier, literal, type SyncApp } from "@synchrotron/sync-core"
-import { audiencesSql } from "../authority/principal.ts"
-
-/** Of a synced table: gives key and image of its rows; $1: keys, $2: audiences. */
-export interface Readable {
-  readonly name: string
-  readonly readSql: string
-}
+import { audiencesSql } from "./principal.ts"
+import type { TableStatements } from "./setup.ts"
 
 /**
  * `synchrotron.read_for(NULL, NULL, users, claims, visits)`, which becomes the role of principals itself; the last three are
@@ -17,7 +12,11 @@ export interface Readable {
  * One statement for each user would cost more than what it does. Plans are kept, and do not follow the size of a table,
  * which may grow from nothing, so they go by indexes.
  */
-export const readForSql = (app: SyncApp.SyncApp, tables: ReadonlyArray<Readable>, role: string): string => {
+export const readForSql = (
+  app: SyncApp.SyncApp,
+  tables: ReadonlyArray<TableStatements>,
+  role: string
+): string => {
   // The first two parameters are what `readSql` calls $1 and $2.
   const body = `
 #variable_conflict use_column
@@ -43,8 +42,10 @@ ${tables
     END LOOP;
   END LOOP;
 END`
+  // Replacing it would be checked as the role of principals, which may not execute it.
   return `
-CREATE OR REPLACE FUNCTION synchrotron.read_for(keys text[], held text[], users text[], claims text[], visits jsonb)
+DROP FUNCTION IF EXISTS synchrotron.read_for;
+CREATE FUNCTION synchrotron.read_for(keys text[], held text[], users text[], claims text[], visits jsonb)
 RETURNS TABLE (place integer, tbl text, key text, image text) LANGUAGE plpgsql
 SET role = ${identifier(role)} SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS ${literal(body)};`
 }
