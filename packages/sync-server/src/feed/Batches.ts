@@ -20,25 +20,26 @@ export class Batches<Question, Answer, E> {
       readonly sizeMax: number
       /** Batches at the same time. */
       readonly lanes: number
+      /** Runs a lane, with nothing of who asks: it goes on when that one goes away. */
+      readonly runFork: <A>(effect: Effect.Effect<A>) => unknown
     }
   ) {}
 
-  readonly ask = (question: Question): Effect.Effect<Answer, E> => {
-    const answered = Effect.async<Answer, E>((resume) => {
+  readonly ask = (question: Question): Effect.Effect<Answer, E> =>
+    Effect.async<Answer, E>((resume) => {
       const asked = { question, resume }
       this.waiting.add(asked)
+      if (this.busy < this.options.lanes) {
+        this.busy++
+        this.options.runFork(this.work)
+      }
       return Effect.sync(() => this.waiting.delete(asked))
     })
-    return Effect.suspend(() => {
-      if (this.busy === this.options.lanes) return answered
-      this.busy++
-      // Who asks in the same moment comes along.
-      return Effect.zipRight(Effect.forkDaemon(Effect.zipRight(Effect.yieldNow(), this.work)), answered)
-    })
-  }
 
   private get work(): Effect.Effect<void> {
     return Effect.gen(this, function* () {
+      // Who asks in the same moment comes along.
+      yield* Effect.yieldNow()
       while (this.waiting.size > 0) {
         const some = [...this.waiting].slice(0, this.options.sizeMax)
         for (const asked of some) this.waiting.delete(asked)

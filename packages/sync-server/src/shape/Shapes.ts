@@ -86,11 +86,13 @@ export const layer = (
         ...reader,
         chunk: { rowsMax: options.answerRows ?? 1000, bytesMax: options.answerBytes ?? 256 * 1024 }
       }
+      const runFork = Runtime.runFork(yield* Effect.runtime<never>())
       const batches = new Batches({
         answer: (questions: ReadonlyArray<Question>) =>
           turns.take(readAll(feedReader, questions)).pipe(Effect.withSpan("Feed.read")),
         sizeMax: batchMax,
-        lanes: options.readsMax ?? readsMaxDefault
+        lanes: options.readsMax ?? readsMaxDefault,
+        runFork
       })
       const feed = makeFeed({ app, ask: batches.ask })
       const answered = (
@@ -130,7 +132,7 @@ export const layer = (
         keepAliveMs: options.keepAliveMs ?? 21_000,
         streamMs: options.streamMs ?? 60_000,
         stallMsMax: options.stallMsMax ?? 30_000,
-        runFork: Runtime.runFork(yield* Effect.runtime<never>())
+        runFork
       }
     })
   )

@@ -1,6 +1,6 @@
 /** Who asks at the same time is answered together. */
 import { describe, expect, it } from "@effect/vitest"
-import { Deferred, Effect, Exit, Fiber } from "effect"
+import { Deferred, Effect, Exit, Fiber, Option } from "effect"
 import { Batches } from "../../src/feed/Batches.ts"
 
 const setUp = (options: { readonly sizeMax?: number; readonly lanes?: number } = {}) =>
@@ -17,11 +17,12 @@ const setUp = (options: { readonly sizeMax?: number; readonly lanes?: number } =
           )
         }),
       sizeMax: options.sizeMax ?? 50,
-      lanes: options.lanes ?? 1
+      lanes: options.lanes ?? 1,
+      runFork: Effect.runFork
     })
     const ask = (...questions: ReadonlyArray<number>) =>
       Effect.forEach(questions, (question) => Effect.fork(batches.ask(question)))
-    return { seen, gate, ask }
+    return { seen, gate, batches, ask }
   })
 
 const settle = Effect.repeatN(Effect.yieldNow(), 20)
@@ -68,6 +69,27 @@ describe("Batches", () => {
       const [next] = yield* ask(4)
       yield* Fiber.await(next!)
       expect(seen).toEqual([[1, 2], [4]])
+    })
+  )
+
+  it.effect("goes on answering, whenever who asked went away", () =>
+    Effect.gen(function* () {
+      // A fiber lets others run after so many steps; what goes before puts that between any two of the question's.
+      for (let before = 0; before < 30; before++)
+        for (let turns = 0; turns < 5; turns++) {
+          const { ask, batches, gate } = yield* setUp()
+          yield* Deferred.succeed(gate, undefined)
+          let asking: Effect.Effect<unknown, string> = batches.ask(1)
+          for (let i = 0; i < before; i++) asking = Effect.zipRight(Effect.void, asking)
+          const gone = yield* Effect.fork(Effect.withMaxOpsBeforeYield(asking, 30))
+          yield* Effect.repeatN(Effect.yieldNow(), turns)
+          yield* Fiber.interrupt(gone)
+          const [next] = yield* ask(2)
+          yield* settle
+          expect(yield* Fiber.poll(next!), `${before} steps before, ${turns} turns`).toEqual(
+            Option.some(Exit.succeed(20))
+          )
+        }
     })
   )
 })
