@@ -21,16 +21,15 @@ export interface InstallOptions {
   readonly side: Side
   /** The side's own schema, idempotent. */
   readonly sideSql: string
-  /** Runs before pending migrations of a database that is in use. */
+  /** Runs before a database that is in use is migrated. */
   readonly beforeMigrations?: Effect.Effect<void, SqlError.SqlError>
 }
 
 export interface Installed {
+  /** Whether the application has another schema than before: migrations, tables, or their audiences. */
   readonly migrated: boolean
   readonly changed: boolean
   readonly mode: Omit<Execution.Mode, "role">
-  /** Synced tables that were not synced here before. */
-  readonly added: ReadonlyArray<string>
 }
 
 /** Call it inside a transaction that no other installer can share. */
@@ -53,20 +52,20 @@ export const install = (
     const known = yield* sql.unsafe<{ exists: boolean }>(
       "SELECT to_regclass('synchrotron.installed') IS NOT NULL AS exists"
     )
-    const installed = known[0]!.exists
-      ? yield* sql.unsafe<{ hash: string }>("SELECT hash FROM synchrotron.installed")
+    // A database of an earlier version lacks schema_hash.
+    const [installed] = known[0]!.exists
+      ? yield* sql.unsafe<{ hash: string; schema_hash?: string }>("SELECT * FROM synchrotron.installed")
       : []
-    let migrated = false
-    let shapes: ReadonlyArray<TableShape> = []
-    let added: ReadonlyArray<string> = []
-    const changed = installed[0]?.hash !== hash
+    const changed = installed?.hash !== hash
+    const migrated = installed?.schema_hash !== app.schemaHash
     if (changed) {
       yield* sql.unsafe(`${determinismSql}${engineSql}${options.sideSql}`)
       const todo = yield* migrationsToDo(sql, app)
-      if (todo.length > 0 && known[0]!.exists && options.beforeMigrations) yield* options.beforeMigrations
+      if (migrated && known[0]!.exists && options.beforeMigrations) yield* options.beforeMigrations
+      yield* sql.unsafe(dropGeneratedSql)
       for (const { migration, position } of todo) {
-        // A migration writes as a record of its own: defaults repeat on every replica, and its patches are dropped,
-        // because after a migration every client fetches its rows again.
+        // A migration writes as a record of its own, so that defaults repeat on every replica. Nothing captures what it
+        // writes: after it every client fetches its rows again.
         const record = Execution.uuidOf(`migration:${migration.id}`)
         // A line of its own, because the first part may end in a comment.
         const text = side === "server" ? `${migration.sql}\n;${migration.serverSql ?? ""}` : migration.sql
@@ -75,20 +74,14 @@ export const install = (
         )
         yield* sql.unsafe(text)
         yield* sql.unsafe(
-          `${Execution.prepare};SELECT set_config('synchrotron.record', '', true);DELETE FROM synchrotron.patches WHERE record_id = '${record}';INSERT INTO synchrotron.migrations (id, position, hash) VALUES (${literal(migration.id)}, ${position}, ${literal(migrationHash(migration))})`
+          `${Execution.prepare};SELECT set_config('synchrotron.record', '', true);INSERT INTO synchrotron.migrations (id, position, hash) VALUES (${literal(migration.id)}, ${position}, ${literal(migrationHash(migration))})`
         )
-        migrated = true
       }
-      const before = new Set(
-        (yield* sql.unsafe<{ name: string }>("SELECT name FROM synchrotron.tables")).map((t) => t.name)
-      )
-      shapes = yield* inspect(sql, app.tables)
-      added = shapes.map((shape) => shape.fullName).filter((name) => !before.has(name))
+      const shapes = yield* inspect(sql, app.tables)
+      yield* sql.unsafe([...shapes.map((shape) => tableSql(shape, side)), dispatchSql].join("\n"))
       yield* sql.unsafe(
-        [leftoversSql, ...shapes.map((shape) => tableSql(shape, side)), dispatchSql].join("\n")
-      )
-      yield* sql.unsafe(
-        `INSERT INTO synchrotron.installed (hash) VALUES (${literal(hash)}) ON CONFLICT (singleton) DO UPDATE SET hash = excluded.hash`
+        `INSERT INTO synchrotron.installed (hash, schema_hash) VALUES (${literal(hash)}, ${literal(app.schemaHash)})
+         ON CONFLICT (singleton) DO UPDATE SET hash = excluded.hash, schema_hash = excluded.schema_hash`
       )
     }
     const deferrable = yield* sql.unsafe<{ name: string; deferred: boolean }>(
@@ -99,7 +92,7 @@ export const install = (
       deferrable: deferrable.length > 0,
       deferredConstraints: deferrable.filter((d) => d.deferred).map((d) => d.name)
     }
-    return { migrated, changed, added, mode }
+    return { migrated, changed, mode }
   })
 
 /** What is generated for these is another text whenever anything is generated in another way. */
@@ -132,9 +125,29 @@ const examples = [false, true].map((either): TableShape => {
   }
 })
 
-/** What earlier versions needed until here. */
-const leftoversSql =
-  "ALTER TABLE synchrotron.tables DROP COLUMN IF EXISTS diff_sql, DROP COLUMN IF EXISTS delete_sql, DROP COLUMN IF EXISTS insert_sql;"
+/**
+ * Removes what was generated for tables, which are then generated anew: those that are not synced any more are left with
+ * nothing, and migrations write without captures that name columns of before.
+ */
+const dropGeneratedSql = `
+DELETE FROM synchrotron.tables;
+ALTER TABLE synchrotron.tables DROP COLUMN IF EXISTS diff_sql, DROP COLUMN IF EXISTS delete_sql, DROP COLUMN IF EXISTS insert_sql;
+DO $do$
+DECLARE
+  generated record;
+BEGIN
+  FOR generated IN
+    SELECT 1 AS place, format('TRIGGER %I ON %s', g.tgname, g.tgrelid::regclass) AS name FROM pg_trigger AS g
+    WHERE g.tgname LIKE '!synchrotron%' AND g.tgparentid = 0
+    UNION ALL SELECT 2, 'FUNCTION ' || p.oid::regprocedure FROM pg_proc AS p
+    WHERE p.pronamespace = 'synchrotron'::regnamespace AND p.proname ~ '^(put|capture|truncate) '
+    UNION ALL SELECT 3, 'TABLE ' || c.oid::regclass FROM pg_class AS c
+    WHERE c.relnamespace = 'synchrotron'::regnamespace AND c.relname ~ '^staged ' AND c.relkind = 'r'
+    ORDER BY 1
+  LOOP
+    EXECUTE 'DROP ' || generated.name;
+  END LOOP;
+END $do$;`
 
 const migrationsToDo = (sql: SqlClient.SqlClient, app: SyncApp) =>
   Effect.gen(function* () {

@@ -8,9 +8,12 @@ import type { SyncTable } from "./SyncTable.ts"
 export interface Migration {
   /** Unique and unchanging, such as `001_todos`. */
   readonly id: string
-  /** SQL for every replica: tables, types, functions. Rows that it inserts do not sync; insert them in `serverSql`. */
+  /**
+   * SQL for every replica: tables, types, functions. What it writes to rows shows on a client until its next sync; then
+   * rows are what they are on the server, for all rows are fetched again.
+   */
   readonly sql: string
-  /** SQL for the server alone, run after `sql`: row-level security, grants, indexes. */
+  /** SQL for the server alone, run after `sql`: row-level security, grants, indexes, rows. */
   readonly serverSql?: string
 }
 
@@ -55,7 +58,10 @@ export const make = (options: {
     tables: options.tables,
     actions,
     audiences: options.audiences,
-    schemaHash: hash(options.migrations.map((m) => [m.id, m.sql]))
+    schemaHash: hash([
+      options.migrations.map(({ id, sql }) => [id, sql]),
+      options.tables.map(({ audience, name }) => [name, audience]).sort()
+    ])
   }
 }
 

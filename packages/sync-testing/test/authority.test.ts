@@ -573,7 +573,7 @@ describe.each(kinds)("with the authority on %s,", (kind) => {
         const things = yield* server.unsafe<{ call: string }>(
           `SELECT 'SELECT * FROM ' || c.oid::regclass AS call FROM pg_class c WHERE relnamespace = 'synchrotron'::regnamespace AND relkind IN ('r', 'v', 'S')
          UNION ALL SELECT 'DELETE FROM ' || c.oid::regclass FROM pg_class c WHERE relnamespace = 'synchrotron'::regnamespace AND relkind = 'r'
-         UNION ALL SELECT 'SELECT synchrotron.' || x FROM unnest(ARRAY['put_rows(''public.docs'', ARRAY[''["x"]''], NULL)', 'apply_patches(gen_random_uuid(), ''[]'')', 'publish(0, 0)', 'purge(ARRAY[''all''])', 'adopt(''public.docs'')', 'digests(''{}'')', 'outside_record(''public.docs'')']) AS x`
+         UNION ALL SELECT 'SELECT synchrotron.' || x FROM unnest(ARRAY['put_rows(''public.docs'', ARRAY[''["x"]''], NULL)', 'apply_patches(gen_random_uuid(), ''[]'')', 'publish(0, 0)', 'purge(ARRAY[''all''])', 'adopt()', 'digests(''{}'')', 'outside_record(''public.docs'')']) AS x`
         )
         expect(things.length).toBeGreaterThan(25)
         for (const { call } of things) {

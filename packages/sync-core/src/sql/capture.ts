@@ -3,7 +3,8 @@
  * `read_sql` gives present rows of $1 (keys) in the audiences $2; the authority runs it as the principal. `rows_sql` gives
  * those that the relation `wanted` names in the audiences $1, as JSON text. `visible_sql` gives the positions of the images $1 (a
  * JSON array) that are in the audiences $2; the authority adds the policies to it. `clashes_sql` gives name and SQLSTATE
- * of a late constraint that a row of $1 (keys) breaks; NULL where there is none.
+ * of a late constraint that a row of $1 (keys) breaks; NULL where there is none. `present_sql` gives key and audience of
+ * each row.
  *
  * A client has a table `staged` beside each synced one: the rows of a load with typed columns, and the chunk in which each
  * came. `stage_sql` puts the images $1 (a JSON array) of the chunk $2 there. `gone_sql` removes from the table what the
@@ -20,7 +21,7 @@ import { identifier, literal } from "./text.ts"
 /** What a write outside of any record means here: refused on a client, an external record on the server. */
 export type Side = "client" | "server"
 
-/** Drops and creates everything of one table. Cheap enough to run at each change of the application. */
+/** Creates everything of one table. Cheap enough to run at each change of the application. */
 export const tableSql = (shape: TableShape, side: Side): string => {
   const table = `${identifier(shape.schema)}.${identifier(shape.name)}`
   const columns = shape.columns.filter((c) => !c.generated)
@@ -76,6 +77,7 @@ export const tableSql = (shape: TableShape, side: Side): string => {
       WHERE (SELECT ${shape.audience} FROM (SELECT t.*) AS ${identifier(shape.name)}) = ANY ($1::text[])`,
     visible_sql: `SELECT x.position::integer AS position FROM jsonb_array_elements($1::jsonb) WITH ORDINALITY AS x(image, position), LATERAL (${typedImage}) AS ${identifier(shape.name)}
       WHERE (${shape.audience}) = ANY ($2::text[])`,
+    present_sql: `SELECT ${key("t")} COLLATE "C" AS key, (SELECT ${shape.audience} FROM (SELECT t.*) AS ${identifier(shape.name)})::text COLLATE "C" AS audience FROM ${table} AS t`,
     all_sql: `SELECT array_agg(${key("t")}), array_agg(${image("t")}) FROM ${table} AS t`,
     purge_sql: `SELECT array_agg(${key("t")}) FROM ${table} AS t WHERE (SELECT ${shape.audience} FROM (SELECT t.*) AS ${identifier(shape.name)}) = ANY ($1::text[]) IS NOT TRUE`,
     audience_sql: `SELECT array_agg((SELECT ${shape.audience} FROM (${typedImage}) AS ${identifier(shape.name)} WHERE x.image IS NOT NULL) ORDER BY x.position)
@@ -106,15 +108,10 @@ VALUES (${name}, ARRAY[${shape.keyColumns.map(literal).join(", ")}], ${literal(t
     statements
   )
     .map((statement) => (statement === null ? "NULL" : literal(statement)))
-    .join(", ")})
-ON CONFLICT (name) DO UPDATE SET key_columns = excluded.key_columns, relations = excluded.relations, ${Object.keys(
-    statements
-  )
-    .map((c) => `${c} = excluded.${c}`)
-    .join(", ")};
+    .join(", ")});
 ${
   side === "client"
-    ? `DROP TABLE IF EXISTS ${staged};CREATE TABLE ${staged} AS SELECT ${columnList}, 0::bigint AS "!chunk" FROM ${table} WITH NO DATA;`
+    ? `CREATE TABLE ${staged} AS SELECT ${columnList}, 0::bigint AS "!chunk" FROM ${table} WITH NO DATA;`
     : ""
 }${putSql({
   shape,
@@ -127,7 +124,7 @@ ${
   keyColumns: shape.keyColumns.map(identifier),
   values
 })}
-CREATE OR REPLACE FUNCTION ${capture}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER${settings(side)} AS $capture$
+CREATE FUNCTION ${capture}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER${settings(side)} AS $capture$
 ${place.declare}BEGIN
   ${place.begin}IF TG_OP = 'INSERT' THEN
     ${place.insert} VALUES (${place.first}${record}, ${name}, ${key("NEW")}, NULL, ${image("NEW")});
@@ -141,18 +138,13 @@ ${place.declare}BEGIN
   RETURN NULL;
 END $capture$;
 
-CREATE OR REPLACE FUNCTION ${truncate}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER${settings(side)} AS $capture$
+CREATE FUNCTION ${truncate}() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER${settings(side)} AS $capture$
 BEGIN
   ${insert} SELECT ${record}, ${name}, ${key("t")}, ${image("t")}, NULL FROM ${table} AS t;
   RETURN NULL;
 END $capture$;
 
 -- "!" sorts before letters: patches are taken before any trigger of the application can write again.
-DROP TRIGGER IF EXISTS "!synchrotron_before" ON ${table};
-DROP TRIGGER IF EXISTS "!synchrotron_change" ON ${table};
-DROP TRIGGER IF EXISTS "!synchrotron_update" ON ${table};
-DROP TRIGGER IF EXISTS "!synchrotron_truncate" ON ${table};
-DROP TRIGGER IF EXISTS "!synchrotron_end" ON ${table};
 CREATE TRIGGER "!synchrotron_before" BEFORE INSERT OR UPDATE OR DELETE OR TRUNCATE ON ${table}
   FOR EACH STATEMENT WHEN (coalesce(current_setting('synchrotron.record', true), '') = '' AND ${notPutting}) EXECUTE FUNCTION synchrotron.outside_record_trigger();
 CREATE TRIGGER "!synchrotron_change" AFTER INSERT OR DELETE ON ${table} FOR EACH ROW WHEN (${notPutting}) EXECUTE FUNCTION ${capture}();

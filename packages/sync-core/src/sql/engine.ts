@@ -12,11 +12,12 @@ CREATE TABLE IF NOT EXISTS synchrotron.migrations (
   hash text NOT NULL
 );
 
--- What was installed last, so that an unchanged start does nothing.
+-- What was installed last, so that an unchanged start does nothing, and for which schema of the application.
 CREATE TABLE IF NOT EXISTS synchrotron.installed (
   singleton boolean PRIMARY KEY DEFAULT true CHECK (singleton),
   hash text NOT NULL
 );
+ALTER TABLE synchrotron.installed ADD COLUMN IF NOT EXISTS schema_hash text;
 
 -- The synced tables, each with its generated statements ($1: keys as text[], $2: images as jsonb[], unless capture.ts says
 -- otherwise), and its own and its indexes' oids.
@@ -35,7 +36,8 @@ CREATE TABLE IF NOT EXISTS synchrotron.tables (
 ALTER TABLE synchrotron.tables ADD COLUMN IF NOT EXISTS clashes_sql text, ADD COLUMN IF NOT EXISTS rows_sql text,
   ADD COLUMN IF NOT EXISTS key_columns text[], ADD COLUMN IF NOT EXISTS staged text, ADD COLUMN IF NOT EXISTS stage_sql text,
   ADD COLUMN IF NOT EXISTS gone_sql text, ADD COLUMN IF NOT EXISTS drop_sql text, ADD COLUMN IF NOT EXISTS take_sql text,
-  ADD COLUMN IF NOT EXISTS put text, ADD COLUMN IF NOT EXISTS absent_sql text;
+  ADD COLUMN IF NOT EXISTS put text, ADD COLUMN IF NOT EXISTS absent_sql text,
+  ADD COLUMN IF NOT EXISTS present_sql text;
 
 -- What records did, in the order in which they did it: n grows along the order of execution.
 CREATE TABLE IF NOT EXISTS synchrotron.patches (

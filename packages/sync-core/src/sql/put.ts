@@ -60,7 +60,7 @@ export const putSql = (parts: PutParts): string => {
     END;
   END IF;`
   return `
-CREATE OR REPLACE FUNCTION ${name}(text[], jsonb[]) RETURNS integer LANGUAGE plpgsql
+CREATE FUNCTION ${name}(text[], jsonb[]) RETURNS integer LANGUAGE plpgsql
 SET plan_cache_mode = force_generic_plan SET enable_seqscan = off AS $put$
 #variable_conflict use_column
 <<put>>
@@ -95,7 +95,7 @@ const actsSql = (table: string): string => `(
         OR g.tgfoid IN ('"RI_FKey_cascade_upd"'::regproc, '"RI_FKey_setnull_upd"'::regproc, '"RI_FKey_setdefault_upd"'::regproc)))
     OR (SELECT c.relhasrules FROM pg_class AS c WHERE c.oid = ${literal(table)}::regclass))`
 
-/** Leads to the functions of all tables that were ever prepared. Runs after those are made. */
+/** Leads to the functions of the tables. Runs after those are made. */
 export const dispatchSql = `
 DO $do$ BEGIN
   EXECUTE (
@@ -104,7 +104,7 @@ BEGIN
   %s
   RAISE EXCEPTION 'synchrotron: %% is not a synced table', tbl USING ERRCODE = '42P01';
 END $put$$f$, string_agg(format('IF tbl = %L THEN RETURN %s(keys, images); END IF;', t.name, t.put), E'\\n  '))
-    FROM synchrotron.tables AS t WHERE t.put IS NOT NULL
+    FROM synchrotron.tables AS t
   );
 END $do$;`
 

@@ -16,6 +16,7 @@ import { judge } from "./judge.ts"
 import { pull } from "./pull.ts"
 import { retryConflicts } from "./retry.ts"
 import { type AuthoritySetupError, Prepared, setup } from "./setup.ts"
+import { databaseUnavailable } from "./unavailable.ts"
 import { reorderWindowMsDefault, reorderWindowRecordsDefault } from "./window.ts"
 
 export { type Compacted, type CompactOptions, compact, tombstoneMsDefault } from "./compact.ts"
@@ -112,20 +113,13 @@ export const layerOnPrepared = (
           Effect.tapErrorTag("SqlError", (error) =>
             Effect.logError("The authority's database failed", error)
           ),
-          Effect.catchTag(
-            "SqlError",
-            () =>
-              new Protocol.Unavailable({
-                message: "The server's database does not answer. Nothing is lost; the client tries again."
-              })
-          )
+          Effect.catchTag("SqlError", databaseUnavailable)
         ),
-        health: Effect.map(sql.unsafe<{ seq: number }>("SELECT seq FROM synchrotron.realm"), (rows) => ({
-          seq: rows[0]!.seq
-        })).pipe(
-          Effect.mapError(
-            () => new Protocol.Unavailable({ message: "The server's database does not answer." })
-          )
+        health: sql.unsafe(`${prepared.check};SELECT seq FROM synchrotron.realm`).pipe(
+          Effect.map((results) => ({
+            seq: (results as unknown as ReadonlyArray<ReadonlyArray<{ seq: number }>>).at(-1)![0]!.seq
+          })),
+          Effect.mapError(databaseUnavailable)
         )
       }
     })

@@ -74,7 +74,7 @@ export const judge = (
       const nowMs = yield* Clock.currentTimeMillis
       const ids = `SELECT x::uuid FROM json_array_elements_text(${literal(JSON.stringify(request.records.map((r) => r.id)))}) AS x`
       const results = (yield* sql.unsafe(
-        `${setup.prepare}SELECT pg_advisory_xact_lock(${realmLock});
+        `SELECT pg_advisory_xact_lock(${realmLock});${setup.prepare}
          INSERT INTO synchrotron.clients (client_id, user_id) VALUES ('${request.clientId}', ${literal(principal.userId)}) ON CONFLICT DO NOTHING;
          SELECT seq, clock_ms, clock_counter, floor_ms, floor_counter, (SELECT user_id FROM synchrotron.clients WHERE client_id = '${request.clientId}') AS owner,
            (SELECT max(hlc) FROM synchrotron.records WHERE client_id = '${request.clientId}') AS last FROM synchrotron.realm;

@@ -4,6 +4,9 @@ import { searchPath, sessionSettingsSql } from "@synchrotron/sync-core"
 /** Key of the advisory lock under which the canonical state changes, so that the order of `seq` is that of commits. */
 export const realmLock = 7_309_453_021_447_113n
 
+/** SQLSTATE of a statement of a server whose application has another schema than the database. */
+export const schemaChanged = "SYN01"
+
 /** The place of a row within its commit: positive, below 2^63, the same for ever. Two rows may share one. */
 export const placeSql = (key: string): string =>
   `((pg_catalog.hashtextextended(${key}, 0) & 9223372036854775807) | 1)`
@@ -109,6 +112,14 @@ CREATE TABLE IF NOT EXISTS synchrotron.undone (
 
 -- One row for a transaction that writes outside of the engine, so that its end can be noticed.
 CREATE TABLE IF NOT EXISTS synchrotron.external_writes (id uuid PRIMARY KEY);
+
+-- Fails when another version of the application has migrated the database: its tables are not those that the caller knows.
+CREATE OR REPLACE FUNCTION synchrotron.check_schema(expected text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+  IF expected IS DISTINCT FROM (SELECT i.schema_hash FROM synchrotron.installed AS i) THEN
+    RAISE EXCEPTION 'synchrotron: the database was prepared for another version of the application' USING ERRCODE = '${schemaChanged}';
+  END IF;
+END $$;
 
 -- Changed rows in the order of the protocol's positions, at most rows_max of them. cursors: for each audience the last commit
 -- that the reader has, and for one of them also the table and key in the commit at which it stopped. known: whether the
@@ -299,23 +310,38 @@ DROP TRIGGER IF EXISTS finish_external ON synchrotron.external_writes;
 CREATE CONSTRAINT TRIGGER finish_external AFTER INSERT ON synchrotron.external_writes
   DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION synchrotron.finish_external();
 
--- Notes the rows of a table that were there before it was synced, as of a commit of their own.
-CREATE OR REPLACE FUNCTION synchrotron.adopt(table_name text) RETURNS void LANGUAGE plpgsql AS $$
+-- Makes row_versions say what the synced tables hold, as of a commit of its own if it says anything else: what a migration
+-- writes is in no record, a table's audience may have become another, and rows may be older than the engine. Costs O(rows).
+CREATE OR REPLACE FUNCTION synchrotron.adopt() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
   t synchrotron.tables;
-  keys text[];
-  images jsonb[];
-  audiences text[];
-  this_seq bigint;
+  this_seq bigint := (SELECT realm.seq + 1 FROM synchrotron.realm);
+  changed bigint;
+  n bigint;
 BEGIN
-  SELECT * INTO STRICT t FROM synchrotron.tables AS known WHERE known.name = table_name;
-  EXECUTE t.all_sql INTO keys, images;
-  IF keys IS NULL THEN RETURN; END IF;
-  EXECUTE t.audience_sql INTO audiences USING images;
-  this_seq := synchrotron.publish(0, 0);
-  INSERT INTO synchrotron.row_versions (tbl, key, audience, seq, gone)
-  SELECT table_name, x.key, x.audience, this_seq, false FROM unnest(keys, audiences) AS x(key, audience) WHERE x.audience IS NOT NULL
-  ON CONFLICT DO NOTHING;
+  UPDATE synchrotron.row_versions AS v SET seq = this_seq, gone = true
+  WHERE NOT v.gone AND v.tbl NOT IN (SELECT known.name FROM synchrotron.tables AS known);
+  GET DIAGNOSTICS changed = ROW_COUNT;
+  FOR t IN SELECT * FROM synchrotron.tables LOOP
+    EXECUTE format('
+      WITH present AS MATERIALIZED (%1$s),
+      added AS (
+        INSERT INTO synchrotron.row_versions (tbl, key, audience, seq, gone)
+        SELECT %2$L, p.key, p.audience, $1, false FROM present AS p WHERE p.audience IS NOT NULL AND NOT EXISTS (
+          SELECT FROM synchrotron.row_versions AS v WHERE v.tbl = %2$L AND v.key = p.key AND v.audience = p.audience AND NOT v.gone)
+        ON CONFLICT (tbl, key, audience) DO UPDATE SET seq = excluded.seq, gone = false
+        RETURNING 1
+      ),
+      removed AS (
+        UPDATE synchrotron.row_versions AS v SET seq = $1, gone = true WHERE v.tbl = %2$L AND NOT v.gone AND NOT EXISTS (
+          SELECT FROM present AS p WHERE p.key = v.key AND p.audience = v.audience)
+        RETURNING 1
+      )
+      SELECT (SELECT count(*) FROM added) + (SELECT count(*) FROM removed)', t.present_sql, t.name)
+    INTO n USING this_seq;
+    changed := changed + n;
+  END LOOP;
+  IF changed > 0 THEN PERFORM synchrotron.publish(0, 0); END IF;
 END $$;
 `
 

@@ -12,6 +12,7 @@ import {
 } from "@synchrotron/sync-core"
 import { Context, Effect, Schema } from "effect"
 import { readForSql } from "./readFor.ts"
+import { retryConflicts } from "./retry.ts"
 import { authoritySql, privilegesSql, realmLock } from "./schema.ts"
 
 /** The database user may not do what the authority needs. The message has the statement that a superuser must run. */
@@ -30,7 +31,9 @@ export interface TableStatements {
 }
 
 export interface Setup {
-  /** What a transaction runs first, so that SQL and text forms are the same as on every replica. */
+  /** Fails when the database is another version's by now. */
+  readonly check: string
+  /** What a transaction runs first, so that SQL and text forms are the same as on every replica; with `check`. */
   readonly prepare: string
   readonly mode: Execution.Mode
   readonly tables: ReadonlyMap<string, TableStatements>
@@ -47,12 +50,15 @@ export const setup = (
   Setup,
   TablesUnsupported | DatabaseTooNew | MigrationChanged | AuthoritySetupError | SqlError.SqlError
 > =>
-  Effect.flatMap(inTransaction(sql, app, role), (prepared) =>
-    // The one connection of a PGlite keeps what is set once; set per transaction it would forget its prepared plans.
-    "pglite" in sql
-      ? Effect.as(sql.unsafe(Execution.prepareSession), { ...prepared, prepare: "" })
-      : Effect.succeed({ ...prepared, prepare: `${Execution.prepare};` })
-  )
+  // Servers of the version before may be reading, in another order.
+  Effect.flatMap(retryConflicts(inTransaction(sql, app, role)), (prepared) => {
+    const check = `SELECT synchrotron.check_schema(${literal(app.schemaHash)})`
+    // The one connection of a PGlite keeps what is set once; set per transaction it would forget its prepared plans. And
+    // it is this server's alone.
+    return "pglite" in sql
+      ? Effect.as(sql.unsafe(Execution.prepareSession), { ...prepared, check, prepare: "" })
+      : Effect.succeed({ ...prepared, check, prepare: `${Execution.prepare};${check};` })
+  })
 
 const inTransaction = (sql: SqlClient.SqlClient, app: SyncApp.SyncApp, role: string) =>
   sql.withTransaction(
@@ -68,9 +74,9 @@ const inTransaction = (sql: SqlClient.SqlClient, app: SyncApp.SyncApp, role: str
       })
       // Images name the columns of their time, so nothing is taken back across a migration.
       if (installed.migrated)
-        yield* sql.unsafe("UPDATE synchrotron.realm SET floor_ms = clock_ms, floor_counter = clock_counter")
-      if (installed.added.length > 0)
-        yield* sql.unsafe("SELECT synchrotron.adopt(x) FROM unnest($1::text[]) AS x", [installed.added])
+        yield* sql.unsafe(
+          "UPDATE synchrotron.realm SET floor_ms = clock_ms, floor_counter = clock_counter;SELECT synchrotron.adopt()"
+        )
       const statements = yield* sql.unsafe<{
         name: string
         read_sql: string

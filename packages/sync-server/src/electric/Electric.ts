@@ -14,6 +14,7 @@ import { type Audience, type Principal, Protocol, type Seq, type SyncApp } from 
 import { Clock, Context, Effect, Layer, Random, Redacted, type Scope, Stream } from "effect"
 import { asPrincipal, audiencesIn, audiencesSql } from "../authority/principal.ts"
 import { AuthoritySetupError, Prepared, type Setup } from "../authority/setup.ts"
+import { databaseUnavailable } from "../authority/unavailable.ts"
 import { Hub } from "../live/Hub.ts"
 import { mustRefetch } from "../shape/protocol.ts"
 import type { Gate } from "../shape/respond.ts"
@@ -124,7 +125,7 @@ export const layer = (app: SyncApp.SyncApp, options: ElectricOptions) =>
             Effect.tapErrorTag("SqlError", (error) =>
               Effect.logError("The audiences of a user could not be read", error)
             ),
-            Effect.catchTag("SqlError", () => unavailable("The server's database does not answer."))
+            Effect.catchTag("SqlError", databaseUnavailable)
           )
       } satisfies ElectricService
     })

@@ -1,8 +1,9 @@
 /** Synced tables as live shapes: what to read for a request, and when it is worth reading again. */
 import { SqlClient, type SqlError } from "@effect/sql"
-import { Live, type Principal, Protocol, type SyncApp } from "@synchrotron/sync-core"
+import { Live, type Principal, type Protocol, type SyncApp } from "@synchrotron/sync-core"
 import { Context, Effect, Layer, Runtime } from "effect"
 import { Prepared } from "../authority/setup.ts"
+import { databaseUnavailable } from "../authority/unavailable.ts"
 import { Batches } from "../feed/Batches.ts"
 import { makeFeed } from "../feed/feed.ts"
 import { type Question, readAll } from "../feed/read.ts"
@@ -100,10 +101,7 @@ export const layer = (
       ): Effect.Effect<Chunk | Refetch, ReadError> =>
         effect.pipe(
           Effect.tapErrorTag("SqlError", (error) => Effect.logError("A shape could not be read", error)),
-          Effect.catchTag(
-            "SqlError",
-            () => new Protocol.Unavailable({ message: "The server's database does not answer. Try again." })
-          )
+          Effect.catchTag("SqlError", databaseUnavailable)
         )
       return {
         find: (principal, request) =>
