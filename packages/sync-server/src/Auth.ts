@@ -31,6 +31,23 @@ export class Authenticator extends Context.Tag("@synchrotron/sync-server/Authent
   AuthenticatorService
 >() {}
 
+/**
+ * Asks the authenticator, and refuses what Postgres cannot hold: rows of many users are read in one statement, which must
+ * not fail for one of them.
+ */
+export const authenticate = (
+  authenticator: AuthenticatorService,
+  token: Redacted.Redacted
+): Effect.Effect<Principal, Protocol.Unauthorized | Protocol.Unavailable> =>
+  Effect.filterOrFail(
+    authenticator.authenticate(token),
+    (principal) => Protocol.isStorable(JSON.stringify(principal)),
+    () =>
+      unauthorized(
+        "The user's id or a claim has a character that Postgres cannot hold: NUL (\\u0000) or a lone surrogate. Remove it where the token is made."
+      )
+  )
+
 /** The secret is too short to be safe; the server does not start. */
 export class SecretTooShort extends Schema.TaggedError<SecretTooShort>()("SecretTooShort", {
   bytes: Schema.Int

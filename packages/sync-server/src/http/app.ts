@@ -12,7 +12,7 @@ import {
 import { Audiences, Protocol } from "@synchrotron/sync-core"
 import { Effect, Layer, Option, type Scope } from "effect"
 import { Api, Authentication, CurrentPrincipal, openApiPath } from "../Api.ts"
-import { Authenticator } from "../Auth.ts"
+import { Authenticator, authenticate } from "../Auth.ts"
 import { Authority } from "../Authority.ts"
 import { Electric, type ElectricService } from "../electric/Electric.ts"
 import { exposedHeaders } from "../shape/protocol.ts"
@@ -139,7 +139,7 @@ const handlers = ({ bodyBytesMax, electric, requests, shapes }: Handling) =>
 
 const authentication = Layer.effect(
   Authentication,
-  Effect.map(Authenticator, (authenticator) => ({ bearer: authenticator.authenticate }))
+  Effect.map(Authenticator, (authenticator) => ({ bearer: (token) => authenticate(authenticator, token) }))
 )
 
 const cors = (options: Cors | undefined) =>

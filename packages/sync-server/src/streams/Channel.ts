@@ -4,7 +4,7 @@
  */
 import { Audiences, Duplex, type Principal, Protocol } from "@synchrotron/sync-core"
 import { Effect, FiberMap, FiberSet, Option, Redacted, type Scope } from "effect"
-import { Authenticator } from "../Auth.ts"
+import { Authenticator, authenticate } from "../Auth.ts"
 import { parseSyncRequest } from "../http/body.ts"
 import { causeError, encodeError } from "../http/errors.ts"
 import type { Requests } from "../http/requests.ts"
@@ -47,7 +47,7 @@ export const make = (
 
     const answer = (head: Duplex.RequestHead, body: string) =>
       Effect.gen(function* () {
-        const principal = yield* authenticator.authenticate(Redacted.make(head.token))
+        const principal = yield* authenticate(authenticator, Redacted.make(head.token))
         const request = yield* parseSyncRequest(() => body)
         if (head.wait === true && request.records.length > 0)
           return yield* invalid("A request that waits has no records.")

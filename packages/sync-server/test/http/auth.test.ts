@@ -86,7 +86,17 @@ describe.each(subjects)("tokens over %s", (transport) => {
       /not valid yet/
     ],
     ["one without a user", async () => ({ authorization: `Bearer ${await sign({ role: "x" })}` }), /`sub`/],
-    ["one with an empty user", async () => ({ authorization: `Bearer ${await sign({ sub: "" })}` }), /`sub`/]
+    ["one with an empty user", async () => ({ authorization: `Bearer ${await sign({ sub: "" })}` }), /`sub`/],
+    [
+      "one with a user that Postgres cannot hold",
+      async () => ({ authorization: `Bearer ${await sign({ sub: "a\u0000n" })}` }),
+      /NUL/
+    ],
+    [
+      "one with a claim that Postgres cannot hold",
+      async () => ({ authorization: `Bearer ${await sign({ sub: "ann", teams: ["\ud800"] })}` }),
+      /surrogate/
+    ]
   ] as const)("refuses %s", async (_, headers, message) => {
     const [code, text] = await status(await headers())
     expect(code).toBe(401)
