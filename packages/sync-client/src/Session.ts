@@ -295,7 +295,10 @@ export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError
         state.paused ? Effect.fail(new SyncPaused()) : waiters.sync(pending.size, dispatch({ _tag: "Sync" }))
       ),
       settled: Effect.suspend(() =>
-        pending.size === 0 ? Effect.void : waiters.settled(dispatch({ _tag: "Sync" }))
+        pending.size === 0
+          ? Effect.void
+          : // What a request under way does not have is wanted already.
+            waiters.settled(state.running ? Effect.void : dispatch({ _tag: "Sync" }))
       ),
       pause: Effect.gen(function* () {
         yield* dispatch({ _tag: "Pause" })

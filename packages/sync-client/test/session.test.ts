@@ -170,6 +170,28 @@ describe("Session", () => {
     })
   )
 
+  it.scoped("settled waits for what is under way, and asks for no more", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp({ pending: 1 })
+      world.answer = (request) => Effect.delay(ok(request), 100)
+      yield* settle
+      const settled = yield* Effect.fork(world.session.settled)
+      yield* TestClock.adjust(100)
+      yield* Fiber.join(settled)
+      yield* TestClock.adjust(1000)
+      expect(world.requests.length).toBe(1)
+
+      // What is executed meanwhile goes in the next one.
+      yield* Effect.fork(world.session.sync)
+      yield* settle
+      yield* world.execute
+      const next = yield* Effect.fork(world.session.settled)
+      yield* TestClock.adjust(1000)
+      yield* Fiber.join(next)
+      expect(world.requests.map(({ records }) => records.length)).toEqual([1, 0, 1])
+    })
+  )
+
   it.scoped("backs off, keeps everything, and recovers; settled waits through it", () =>
     Effect.gen(function* () {
       const world = yield* setUp({ pending: 1 })
