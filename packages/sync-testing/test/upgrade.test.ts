@@ -239,7 +239,8 @@ describe.each(kinds)("a newer version on %s", (kind: Kind) => {
         const waiting = (count: number) =>
           scalar(
             old.server,
-            "SELECT count(*)::integer FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+            `SELECT count(*)::integer FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+             AND database = (SELECT oid FROM pg_database WHERE datname = current_database())`
           ).pipe(Effect.repeat({ until: (n) => n === count, schedule: Schedule.spaced("10 millis") }))
         const writer = yield* old.server.reserve
         // Whoever writes holds the realm until the end of the transaction.
