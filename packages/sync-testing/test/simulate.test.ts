@@ -40,22 +40,3 @@ it("simulate takes a scenario, or an app with a workload", async () => {
   await expect(simulate({})).rejects.toThrow("needs a scenario")
   await expect(simulate({ scenario: bank, canary: "unheard-of" })).rejects.toThrow("skip-undo")
 }, 120_000)
-
-describe("many clients, which share databases,", () => {
-  const arena = arenaOf(bank)
-
-  it("may crash when another one takes its turn", async () => {
-    const calm = plan(bank, { seed: 1, clients: 25, actions: 0, faults: faultsOf("none") })
-    const report = await arena().run({
-      ...calm,
-      steps: [
-        // The first and the last share one. What follows the last's sync is the first message since the crash was planned.
-        { at: 10_000, kind: "sync", client: 0 },
-        { at: 20_000, kind: "client-crash", client: 0, after: 1, downMs: 1000 },
-        { at: 30_000, kind: "sync", client: 24 }
-      ]
-    })
-    expect(report.restarts).toBe(1)
-    expect(report.failures).toEqual([])
-  }, 120_000)
-})

@@ -131,8 +131,7 @@ export class SimClient extends SimProcess<Attachment> {
     const booted = await Effect.gen(function* () {
       const local = yield* Layer.build(PgliteClient.layer({ pglite: attachment.pglite }))
       const sql = tamper(Context.get(local, PgliteClient) as PgliteSqlClient, canary)
-      // Done when it returns, unless this is the message at which the process crashes.
-      forget = () => void Effect.runFork(Effect.ignore(sql.unsafe("DEALLOCATE ALL")))
+      forget = () => Effect.runSync(Effect.ignore(sql.unsafe("DEALLOCATE ALL")))
       return yield* Effect.gen(function* () {
         const replica = yield* Replica.make({
           app: self.app,
