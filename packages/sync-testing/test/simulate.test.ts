@@ -40,3 +40,26 @@ it("simulate takes a scenario, or an app with a workload", async () => {
   await expect(simulate({})).rejects.toThrow("needs a scenario")
   await expect(simulate({ scenario: bank, canary: "unheard-of" })).rejects.toThrow("skip-undo")
 }, 120_000)
+
+describe("clients that share a database", () => {
+  const arena = arenaOf(bank)
+
+  it("crash at messages of their own, never at the one that ends their turn", async () => {
+    const calm = plan(bank, { seed: 1, clients: 25, actions: 0, faults: faultsOf("none") })
+    const report = await arena().run({
+      ...calm,
+      steps: [
+        { at: 10_000, kind: "sync", client: 0 },
+        { at: 20_000, kind: "client-crash", client: 0, after: 1, downMs: 1000 },
+        // The first and the last share one.
+        { at: 30_000, kind: "sync", client: 24 },
+        { at: 40_000, kind: "sync", client: 0 }
+      ]
+    })
+    expect(report.failures).toEqual([])
+    const told = report.trace.flatMap(({ at, kind, lane }) =>
+      at >= 20_000 && at < 45_000 && (kind === "applied" || kind === "crashed") ? [`${lane} ${kind}`] : []
+    )
+    expect(told).toEqual(["c24 applied", "c0 crashed", "c0 applied"])
+  }, 120_000)
+})

@@ -118,7 +118,7 @@ export class SimClient extends SimProcess<Attachment> {
     const { canary, seed, slot } = this.options
     let forget = () => {}
     const attachment = slot.attach({
-      onTurnOver: () => forget(),
+      onTurnOver: () => attachment.aside(forget),
       onIdle: () => this.committed(),
       onCrash: (message) => {
         this.ended()

@@ -37,6 +37,8 @@ export interface Attachment {
   readonly crashAfter: (after: number | null) => void
   /** The process ends now. */
   readonly kill: () => void
+  /** Runs what is not the process' own doing, unless it has ended: such messages do not count, and it ends at none. */
+  readonly aside: (act: () => void) => void
   readonly messages: () => number
 }
 
@@ -136,6 +138,13 @@ const attach = (db: PGlite, watch: Watch, onStatus: (status: number) => void): A
     },
     kill: () => {
       dead = true
+    },
+    aside: (act) => {
+      if (dead) return
+      const before = { fuse, messages }
+      fuse = null
+      act()
+      ;({ fuse, messages } = before)
     },
     messages: () => messages
   }
