@@ -37,7 +37,7 @@ export interface Attachment {
   readonly crashAfter: (after: number | null) => void
   /** The process ends now. */
   readonly kill: () => void
-  /** Runs what is not the process' own doing, unless it has ended: such messages do not count, and it ends at none. */
+  /** Sends messages that are not the process' own doing, unless it has ended: none counts, is watched, or is its last. */
   readonly aside: (act: () => void) => void
   readonly messages: () => number
 }
@@ -99,6 +99,7 @@ const attach = (db: PGlite, watch: Watch, onStatus: (status: number) => void): A
   let fuse: number | null = null
   let early = false
   let messages = 0
+  let beside = false
   const crash = (): Promise<never> => {
     dead = true
     // What the process left open ends with its connection.
@@ -114,6 +115,7 @@ const attach = (db: PGlite, watch: Watch, onStatus: (status: number) => void): A
       options: { readonly onRawData: (chunk: Uint8Array) => void; readonly syncToFs?: boolean }
     ) => {
       if (dead) return Promise.reject(new Error("the process has ended"))
+      if (beside) return db.execProtocolRawStream(message, options)
       messages++
       const ends = fuse !== null && --fuse <= 0
       if (ends && early) return crash()
@@ -141,10 +143,9 @@ const attach = (db: PGlite, watch: Watch, onStatus: (status: number) => void): A
     },
     aside: (act) => {
       if (dead) return
-      const before = { fuse, messages }
-      fuse = null
+      beside = true
       act()
-      ;({ fuse, messages } = before)
+      beside = false
     },
     messages: () => messages
   }

@@ -6,7 +6,10 @@ import { Effect } from "effect"
 export interface Storage {
   /** What there is now, for `load`. Two reads. */
   readonly save: Effect.Effect<string, SqlError.SqlError>
-  /** Makes everything be what `save` gave, or what it was when the storage was made. */
+  /**
+   * Makes everything be what `save` gave; or what it was when the storage was made, in files made anew, so that rows lie
+   * as they lay then. That takes three times as long.
+   */
   readonly load: (saved?: string) => Effect.Effect<void, SqlError.SqlError>
 }
 
@@ -54,15 +57,21 @@ export const make = (sql: SqlClient.SqlClient): Effect.Effect<Storage, SqlError.
     const blank = yield* save
     return {
       save,
-      load: (saved = blank) =>
+      load: (saved) =>
         Effect.gen(function* () {
           const filled = yield* sql.unsafe<{ index: number; filled: boolean }>(filledSql)
           const names = filled.flatMap(({ filled, index }) => (filled ? tables[index]!.name : []))
+          const empties =
+            saved !== undefined
+              ? names.map((name) => `DELETE FROM ${name}`)
+              : names.length === 0
+                ? []
+                : [`TRUNCATE ${names.join(", ")} CASCADE`]
           yield* sql.unsafe(
             [
               "SET session_replication_role = replica",
-              ...(names.length === 0 ? [] : [`TRUNCATE ${names.join(", ")} CASCADE`]),
-              saved,
+              ...empties,
+              saved ?? blank,
               "SET session_replication_role = origin"
             ].join(";")
           )
