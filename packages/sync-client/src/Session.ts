@@ -112,12 +112,13 @@ export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError
           publish({ online: true, error: null, load })
           return true
         }
-        // The next chunk is asked for at once. What was sent is judged, and the verdicts come when all rows are here.
-        if (load !== null || path === "restarted") {
+        // The next chunk is asked for at once. What was sent is judged, and the verdicts come when all rows are here. When
+        // the wall clock went back, what was executed meanwhile has to be sent first.
+        if (load !== null || path === "restarted" || (path === "stale" && pending.size > 0)) {
           yield* dispatch({ _tag: "Done", more: true }, { online: true, error: null, load })
           return false
         }
-        // Stale: another answer came between, and this one changed nothing.
+        // Stale: a message of the live path came between, and this answer changed nothing.
         const judged = path === "stale" ? [] : response.verdicts
         if (path !== "stale") {
           unfitLoads = 0

@@ -18,6 +18,8 @@ export class FakeReplica {
   restampedTo: number | undefined
   cursorsForgotten = 0
   load: { position: null; rowsDone: number; rowsTotal: number } | null = null
+  /** The next answer leaves out what some record crosses. */
+  stale = false
   /** Whether the rows of loads do not fit the tables. */
   unfit = false
   /** What answers have been received, and how many requests had been sent then, if it is told. */
@@ -62,6 +64,10 @@ export class FakeReplica {
       Effect.flatMap(Effect.repeatN(Effect.yieldNow(), 20), (): Effect.Effect<unknown, RowsInvalid> => {
         this.received++
         this.receivedAt.push(this.requested())
+        if (this.stale) {
+          this.stale = false
+          return Effect.succeed({ path: "stale", rows: 0, replayed: 0, seq: this.seq, load: null })
+        }
         this.position = response.next ?? undefined
         if (response.next !== null) {
           for (const { id } of request.records) this.sentInLoad.add(id)

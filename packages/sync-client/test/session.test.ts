@@ -2,7 +2,7 @@
 import { describe, expect, it } from "@effect/vitest"
 import { type Listener, Offline, Session, SessionState, type TransportError } from "@synchrotron/sync-client"
 import { type Live, Protocol, type Seq } from "@synchrotron/sync-core"
-import { Cause, Deferred, Effect, Exit, Fiber, Scope, TestClock } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Option, Scope, TestClock } from "effect"
 import * as Observable from "../src/Observable.ts"
 import * as Status from "../src/Status.ts"
 import { answerTo, FakeReplica } from "./fake-replica.ts"
@@ -99,6 +99,23 @@ describe("Session", () => {
       expect(world.requests.length).toBe(2)
       yield* TestClock.adjust(1)
       expect(world.requests.length).toBe(3)
+    })
+  )
+
+  it.scoped("asks again at once when an answer could not be applied, and tells nobody that it was", () =>
+    Effect.gen(function* () {
+      const world = yield* setUp({ pending: 1 })
+      world.fake.stale = true
+      const synced = yield* Effect.fork(world.session.sync)
+      world.answer = (request) => Effect.delay(ok(request), 100)
+      yield* TestClock.adjust(100)
+      expect(world.fake.received).toBe(1)
+      expect(yield* Fiber.poll(synced)).toEqual(Option.none())
+      expect(world.status.get()).toMatchObject({ pending: 1, firstSyncDone: false, phase: "syncing" })
+      yield* TestClock.adjust(100)
+      expect(world.fake.received).toBe(2)
+      yield* Fiber.join(synced)
+      expect(world.status.get()).toMatchObject({ pending: 0, firstSyncDone: true, phase: "idle" })
     })
   )
 

@@ -78,8 +78,9 @@ export interface Change {
 /** What a sync did, for status, inspection and tests. */
 export interface Received {
   /**
-   * Which path reconcile chose; `stale` when the response answers a request from before another response, `chunk` when
-   * more rows have to come before anything is applied, `restarted` when they have to come all over again.
+   * Which path reconcile chose; `stale` when the response answers a request from before another response, or from before
+   * the wall clock went back and something was executed: ask again. `chunk` when more rows have to come before anything is
+   * applied, `restarted` when they have to come all over again.
    */
   readonly path: Reconcile.Plan<never, never>["path"] | "stale" | "chunk" | "restarted"
   readonly rows: number
@@ -243,6 +244,13 @@ export const make = (
       clock = yield* Hlc.tick(clock, yield* wallMs)
       return Hlc.make(clock, clientId)
     })
+    // No action gets an earlier stamp from now on, unless the wall clock goes back.
+    const earliest = Effect.map(wallMs, (ms) =>
+      Hlc.make(
+        Either.getOrElse(Hlc.tick(clock, ms), () => clock),
+        clientId
+      )
+    )
     const publish = (change: Change) => PubSub.publish(changes, change)
     const pendingRows = sql.unsafe<RecordRow>(
       "SELECT id, hlc, name, version, args FROM synchrotron.records WHERE status = 'pending' ORDER BY hlc"
@@ -417,7 +425,7 @@ export const make = (
         return {
           ...common,
           records: oldest.map((r) => ({ ...r, args: JSON.parse(r.args) as unknown })),
-          after: unsent?.hlc ?? Hlc.make(clock, clientId)
+          after: unsent?.hlc ?? (yield* earliest)
         } satisfies SyncRequest
       })
     )
@@ -456,6 +464,10 @@ export const make = (
         const pending = sent === null ? [] : yield* pendingRows
         const pendingIds = new Set(pending.map((record) => record.id))
         const verdicts = response.verdicts.filter((verdict) => pendingIds.has(verdict.id))
+        // The wall clock has gone back since, and what such a record crosses is not all here.
+        const sentIds = new Set(sent?.records.map(({ id }) => id))
+        if (pending.some(({ hlc, id }) => hlc < sent!.after! && !sentIds.has(id)))
+          return { ...unseen, path: "stale", seq: cursors.seq, load: cursors.load } as const
         const { held, load } = cursors
         const audiences = new Set<string>(response.audiences)
         const kept = held.filter((audience) => audiences.has(audience))

@@ -25,7 +25,7 @@ import {
   put,
   remove
 } from "./counters.ts"
-import { randomOf } from "./harness.ts"
+import { randomOf, withClockOffset } from "./harness.ts"
 import { embedded, exchange, makeWorld, type TestClient, type World } from "./world.ts"
 
 const checkers = [convergence, durability, atomicity, confidentiality, bounds]
@@ -691,7 +691,8 @@ describe("I6: confidentiality reports", () => {
         Effect.gen(function* () {
           const [author, reader] = s.clients
           yield* s.sync(reader!)
-          const record = yield* s.execute(author!, put({ id, n: 1, list }))
+          // After whatever the reader may execute meanwhile.
+          const record = yield* withClockOffset(60_000)(s.execute(author!, put({ id, n: 1, list })))
           yield* s.sync(author!)
           yield* s.sync(reader!, {
             lost: true,
