@@ -12,6 +12,7 @@
  * | `UserUnknown`      | pass `userId`, or a token whose payload has a `sub`                                 |
  * | `OutcomeForgotten` | the record was judged long ago and was not refused: treat it as done                |
  * | `ClientClosed`     | create a new client                                                                 |
+ * | `TabsDiffer`       | reload this tab, or the others: they run different versions of the application      |
  */
 import { Schema } from "effect"
 
@@ -73,5 +74,12 @@ export class OutcomeForgotten extends Schema.TaggedError<OutcomeForgotten>()("Ou
 export class ClientClosed extends Schema.TaggedError<ClientClosed>()("ClientClosed", {}) {
   override get message() {
     return "This client is closed. Create a new one; what it had not sent yet is kept in the database."
+  }
+}
+
+/** The tab that has the database open runs another version of the application. */
+export class TabsDiffer extends Schema.TaggedError<TabsDiffer>()("TabsDiffer", {}) {
+  override get message() {
+    return "Another tab has the local database open with another version of this application. Reload that tab and this one; nothing is lost."
   }
 }

@@ -1,5 +1,5 @@
 /** The types of executing operations: results by index, errors as declared by the actions. */
-import type { Action, Outcome, RecordId, Replica } from "@synchrotron/sync-core"
+import type { Action, Answers, Outcome, RecordId, Replica } from "@synchrotron/sync-core"
 import type { Effect } from "effect"
 import type { ClientClosed, OutcomeForgotten } from "./Errors.ts"
 
@@ -41,12 +41,14 @@ export interface Execute {
   ): Effect.Effect<BatchResults<Ops>>
 }
 
-/** As {@link Execute}, with the record's id and its outcome. */
+/** As {@link Execute}, with the record's id and its outcome. A call may be asked for again, and is executed once. */
 export interface Submit {
   <Result, E>(
-    operation: Action.Operation<Result, E>
+    operation: Action.Operation<Result, E>,
+    call?: Answers.Call
   ): Effect.Effect<Execution<Result>, Replica.ExecuteError<E>>
   <const Ops extends ReadonlyArray<Action.AnyOperation>>(
-    operations: Ops
+    operations: Ops,
+    call?: Answers.Call
   ): Effect.Effect<Execution<Results<Ops>>, Replica.ExecuteError<ErrorOf<Ops[number]>>>
 }

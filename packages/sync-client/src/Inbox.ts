@@ -1,6 +1,6 @@
 /** The inbox of records that the authority refused or voided: what was lost, why, and the way on. */
 import type { SqlError } from "@effect/sql"
-import type { RecordId, RecordNotFound, Replica } from "@synchrotron/sync-core"
+import type { Answers, RecordId, RecordNotFound, Replica } from "@synchrotron/sync-core"
 import { Effect } from "effect"
 import * as Observable from "./Observable.ts"
 import type { StatusStore } from "./Status.ts"
@@ -17,7 +17,8 @@ export interface Inbox {
   readonly list: Effect.Effect<ReadonlyArray<Replica.RejectedRecord>, SqlError.SqlError>
   /** Executes the record's action again as a new record. Fails as `execute` does, and then the record stays. */
   readonly retry: (
-    id: RecordId
+    id: RecordId,
+    call?: Answers.Call
   ) => Effect.Effect<Replica.Executed<unknown>, Replica.ExecuteError<unknown> | RecordNotFound>
   /** Forgets the record. */
   readonly dismiss: (id: RecordId) => Effect.Effect<void, RecordNotFound | SqlError.SqlError>
@@ -39,9 +40,9 @@ export const make = (options: {
   return {
     records: store,
     list,
-    retry: (id) =>
-      replica.retry(id).pipe(
-        Effect.tap((executed) => onRetried(executed.id)),
+    retry: (id, call) =>
+      replica.retry(id, call).pipe(
+        Effect.tap((executed) => (executed.again ? Effect.void : onRetried(executed.id))),
         Effect.uninterruptible,
         Effect.tap(() => list)
       ),

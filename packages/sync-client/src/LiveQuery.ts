@@ -54,10 +54,27 @@ interface Entry {
   linger: ReturnType<typeof setTimeout> | undefined
 }
 
+/** A query that somebody else is to run. */
+export interface Due extends Pick<Entry, "key" | "sql" | "params"> {
+  /** Even if nothing that it reads has changed. */
+  readonly refresh: boolean
+}
+
+/** Runs the queries of another process. */
+export interface Remote {
+  readonly run: (due: ReadonlyArray<Due>) => void
+  /** Nobody watches the query any more. */
+  readonly end: (key: string) => void
+}
+
 /** All live queries of a client. They can be opened before the database is: then they are loading. */
 export class LiveQueries {
   private readonly entries = new Map<string, Entry>()
   private wake: () => void = () => {}
+  private remote: Remote | undefined
+  /** Whether queries of one state of the database are running; `onRound` is called when all of them have run. */
+  running = false
+  onRound: () => void = () => {}
   private closedBy: LiveQueryError | undefined
   private closed: LiveQueryState<never> | undefined
 
@@ -116,6 +133,7 @@ export class LiveQueries {
         yield* Queue.take(wakeups)
         const due = [...this.entries.values()].filter(({ stale, watchers }) => stale && watchers > 0)
         if (due.length === 0) return
+        this.running = true
         yield* snapshot(client, (query) =>
           Effect.gen(function* () {
             functions ??= yield* QueryTables.functionNames(query)
@@ -125,6 +143,12 @@ export class LiveQueries {
           Effect.catchAll((error) =>
             Effect.sync(() => {
               for (const entry of due) fail(entry, error)
+            })
+          ),
+          Effect.ensuring(
+            Effect.sync(() => {
+              this.running = false
+              this.onRound()
             })
           )
         )
@@ -136,6 +160,45 @@ export class LiveQueries {
       Effect.addFinalizer(() => Effect.sync(() => this.close())),
       Effect.asVoid(Effect.forkScoped(worker))
     )
+  }
+
+  /** Lets `remote` run the queries, which tells by {@link show} what they give. */
+  delegate(remote: Remote): void {
+    this.remote = remote
+    this.wake = () => {
+      const due = [...this.entries.values()].filter(({ stale, watchers }) => stale && watchers > 0)
+      for (const entry of due) entry.stale = false
+      if (due.length > 0)
+        remote.run(
+          due.map(({ key, params, refreshed, sql }) => ({ key, sql, params, refresh: refreshed.length > 0 }))
+        )
+    }
+    this.wake()
+  }
+
+  /** What a query gives now. `rows` makes the new rows of those that show. */
+  show(
+    key: string,
+    next:
+      | { readonly rows: (before: ReadonlyArray<AnyRow>) => ReadonlyArray<AnyRow> }
+      | { readonly error: LiveQueryError }
+  ): void {
+    const entry = this.entries.get(key)
+    if (entry === undefined) return
+    if ("error" in next) {
+      fail(entry, next.error)
+      return
+    }
+    const before = entry.store.get()
+    const rows = next.rows(before.rows)
+    if (before.state !== "rows" || rows !== before.rows) entry.store.set({ state: "rows", rows, error: null })
+    refreshed(entry)
+  }
+
+  /** Another process runs the queries from now on: all of them are due. */
+  restart(): void {
+    for (const entry of this.entries.values()) entry.stale = true
+    this.wake()
   }
 
   private watch(key: string, sql: string, params: ReadonlyArray<unknown>): () => void {
@@ -170,7 +233,10 @@ export class LiveQueries {
   }
 
   private linger(entry: Entry): void {
-    entry.linger = setTimeout(() => this.entries.delete(entry.key), Limits.liveQueryLingerMs)
+    entry.linger = setTimeout(() => {
+      this.entries.delete(entry.key)
+      this.remote?.end(entry.key)
+    }, Limits.liveQueryLingerMs)
     // In Node a timer keeps the process alive; this one need not.
     if (typeof entry.linger === "object") (entry.linger as { unref?: () => void }).unref?.()
   }

@@ -15,6 +15,7 @@ import { SqlClient, type SqlError } from "@effect/sql"
 import { PgliteClient, type PgliteClientOptions, type PgliteLocked } from "@synchrotron/sql-pglite"
 import {
   type Action,
+  type Answers,
   type ClientId,
   type DatabaseOfOther,
   type DatabaseTooNew,
@@ -203,12 +204,15 @@ export const fromReplica = (
         return { _tag: record.outcome, error: record.error }
       })
 
-    const submit = (operations: Action.AnyOperation | ReadonlyArray<Action.AnyOperation>) =>
+    const submit = (
+      operations: Action.AnyOperation | ReadonlyArray<Action.AnyOperation>,
+      call?: Answers.Call
+    ) =>
       (Array.isArray(operations)
-        ? replica.executeAll(operations)
-        : replica.execute(operations as Action.AnyOperation)
+        ? replica.executeAll(operations, call)
+        : replica.execute(operations as Action.AnyOperation, call)
       ).pipe(
-        Effect.tap((executed) => session.executed(executed.id)),
+        Effect.tap((executed) => (executed.again ? Effect.void : session.executed(executed.id))),
         // A record that exists is counted, even when the caller is interrupted.
         Effect.uninterruptible,
         Effect.map((executed): Execution<unknown> => ({ ...executed, outcome: outcome(executed.id) }))

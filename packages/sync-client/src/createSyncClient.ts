@@ -193,8 +193,9 @@ export const createSyncClient = (options: SyncClient.Options): OpeningClient => 
   }
 }
 
-const liveHandle = <Row>(
-  { live }: SyncClient.Views,
+/** @internal */
+export const liveHandle = <Row>(
+  { live }: Pick<SyncClient.Views, "live">,
   query: { readonly sql: string; readonly params: ReadonlyArray<unknown> | undefined } & LiveQueryOptions<Row>
 ): LiveQueryHandle<Row> => {
   const inner = live.open(query.sql, query.params)

@@ -6,7 +6,8 @@
  * from a service) goes into the arguments.
  */
 import type { SqlClient } from "@effect/sql"
-import { type Effect, Schema } from "effect"
+import { Effect, Schema } from "effect"
+import { ArgsInvalid } from "./Errors.ts"
 import { ActionName, ActionVersion, type RecordId } from "./Ids.ts"
 import type { Principal } from "./Principal.ts"
 
@@ -94,3 +95,23 @@ export const make = <Args, Encoded, Result, E>(
 
 const isName = Schema.is(ActionName)
 const isVersion = Schema.is(ActionVersion)
+
+/** The arguments as records and messages have them. What JSON does not hold (NaN, bigint) is refused here, not on the server. */
+export const encode = ({ action, args }: AnyOperation): Effect.Effect<unknown, ArgsInvalid> =>
+  Schema.encode(action.args)(args).pipe(
+    Effect.flatMap((encoded) =>
+      Effect.try({
+        try: () => JSON.parse(JSON.stringify(encoded ?? null)) as unknown,
+        catch: (error) =>
+          new Error(`JSON cannot hold them (${error instanceof Error ? error.message : error})`)
+      })
+    ),
+    Effect.mapError((error) => misfit(action, error))
+  )
+
+/** @internal */
+export const misfit = ({ name }: AnyAction, error: Error): ArgsInvalid =>
+  new ArgsInvalid({
+    action: name,
+    message: `The arguments of ${name} do not fit its schema: ${error.message}`
+  })

@@ -11,6 +11,7 @@
  * | `DatabaseOfOther`   | open another database: this one belongs to another user or application            |
  * | `RecordNotFound`    | the record was retried or dismissed already                                       |
  * | `RowsInvalid`       | none here: it is tried again; update server or application if it stays so         |
+ * | `AnswerLost`        | none needed: it was executed; read from the tables what it did                    |
  * | `Impure`            | make the action deterministic: the message shows what differed                    |
  */
 import { Schema } from "effect"
@@ -99,5 +100,14 @@ export class Impure extends Schema.TaggedError<Impure>()("Impure", {
 }) {
   override get message() {
     return `The action ${this.action} is not deterministic:\n${this.difference}\nTake times, ids and random numbers from ctx or SQL, and add ORDER BY where the order of rows matters.`
+  }
+}
+
+/** An execution that was asked for again had happened before, and what it gave is nothing that JSON holds. */
+export class AnswerLost extends Schema.TaggedError<AnswerLost>()("AnswerLost", {
+  id: Schema.String
+}) {
+  override get message() {
+    return `The operation was executed as the record ${this.id}, and the tab that executed it was closed before it could say what it gave. Nothing is lost but this answer: read from the tables what it did.`
   }
 }

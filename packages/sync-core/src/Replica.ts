@@ -5,10 +5,12 @@
  */
 import { SqlClient, type SqlError } from "@effect/sql"
 import { Clock, Effect, Either, Exit, PubSub, Schema, type Scope, Stream } from "effect"
-import type { AnyAction, AnyOperation, Operation } from "./Action.ts"
+import { type AnyAction, type AnyOperation, encode, misfit, type Operation } from "./Action.ts"
+import * as Answers from "./Answers.ts"
 import * as Cursors from "./Cursors.ts"
 import {
   ActionCrashed,
+  type AnswerLost,
   ArgsInvalid,
   DatabaseOfOther,
   type DatabaseTooNew,
@@ -48,6 +50,8 @@ export interface Executed<Result> {
   readonly id: RecordId
   readonly hlc: Hlc.Hlc
   readonly value: Result
+  /** A {@link Answers.Call} that was executed when it was asked for before. */
+  readonly again?: true
 }
 
 export interface PendingSummary {
@@ -98,17 +102,26 @@ export interface Followed {
   readonly received: Received | null
 }
 
-export type ExecuteError<E> = E | ArgsInvalid | ActionCrashed | Impure | Hlc.HlcRangeError | SqlError.SqlError
+export type ExecuteError<E> =
+  | E
+  | ArgsInvalid
+  | ActionCrashed
+  | AnswerLost
+  | Impure
+  | Hlc.HlcRangeError
+  | SqlError.SqlError
 
 export interface Replica {
   readonly clientId: ClientId
   /** Runs one operation in one transaction and keeps its record, durable when this succeeds (I4). */
   readonly execute: <Result, E>(
-    operation: Operation<Result, E>
+    operation: Operation<Result, E>,
+    call?: Answers.Call
   ) => Effect.Effect<Executed<Result>, ExecuteError<E>>
   /** Runs operations as one record: all or nothing, here and on the authority. */
   readonly executeAll: (
-    operations: ReadonlyArray<AnyOperation>
+    operations: ReadonlyArray<AnyOperation>,
+    call?: Answers.Call
   ) => Effect.Effect<Executed<ReadonlyArray<unknown>>, ExecuteError<unknown>>
   /** What to send now: the oldest pending records, at most `limits.recordsMax`, and the cursors. */
   readonly request: Effect.Effect<SyncRequest, SqlError.SqlError>
@@ -138,7 +151,10 @@ export interface Replica {
   readonly pendingCount: Effect.Effect<number, SqlError.SqlError>
   readonly rejected: Effect.Effect<ReadonlyArray<RejectedRecord>, SqlError.SqlError>
   /** Executes a rejected record's action again as a new record, and forgets the old one. */
-  readonly retry: (id: RecordId) => Effect.Effect<Executed<unknown>, ExecuteError<unknown> | RecordNotFound>
+  readonly retry: (
+    id: RecordId,
+    call?: Answers.Call
+  ) => Effect.Effect<Executed<unknown>, ExecuteError<unknown> | RecordNotFound>
   readonly dismiss: (id: RecordId) => Effect.Effect<void, RecordNotFound | SqlError.SqlError>
   /** Every committed change, after its commit. */
   readonly changes: Stream.Stream<Change>
@@ -216,6 +232,7 @@ export const make = (
         const owner = `${self!.user_id} of ${self!.app}`
         const requested = `${options.userId} of ${app.name}`
         if (owner !== requested) return yield* new DatabaseOfOther({ owner, requested })
+        yield* Answers.forgetOld(sql)
         if (installed.migrated) {
           // Rows may have got columns that only the server knows how to fill, so all of them are fetched again.
           yield* forgetCursors
@@ -314,7 +331,7 @@ export const make = (
       action: AnyAction,
       encoded: unknown,
       decoded: unknown,
-      forget: RecordId | null
+      { call, forget = null }: { readonly call?: Answers.Call | undefined; readonly forget?: RecordId | null }
     ) =>
       Effect.gen(function* () {
         const args = JSON.stringify(encoded)
@@ -336,7 +353,7 @@ export const make = (
           Effect.gen(function* () {
             const hlc = yield* nextHlc
             const record: Execution.Executable = {
-              id: (yield* uuids.next) as RecordId,
+              id: call?.id ?? ((yield* uuids.next) as RecordId),
               hlc,
               principal,
               run: { _tag: "code", action, args: decoded }
@@ -351,6 +368,7 @@ export const make = (
             )
             // Before the commit, for a sync that comes next must know it.
             for (const table of [...kept!.written, ...kept!.used]) used?.add(table)
+            if (call !== undefined) yield* Answers.keep(sql, call, { hlc, value })
             return { id: record.id, hlc, value, ...kept! }
           })
         )
@@ -371,29 +389,29 @@ export const make = (
 
     // Runs on the decoded form of the encoded args, because that is what every other replica will run on.
     const prepare = (operation: AnyOperation) =>
-      Schema.encode(operation.action.args)(operation.args).pipe(
-        // JSON has no NaN, no bigint and no Date: what does not survive it is refused here, not on the server.
-        Effect.flatMap((encoded) =>
-          Effect.try({
-            try: () => JSON.parse(JSON.stringify(encoded ?? null)) as unknown,
-            catch: (error) => new Error(`JSON cannot hold them (${describe(error)})`)
-          })
-        ),
-        Effect.flatMap((encoded) =>
-          Effect.map(Schema.decode(operation.action.args)(encoded), (decoded) => ({ encoded, decoded }))
-        ),
-        Effect.mapError(
-          (error) =>
-            new ArgsInvalid({
-              action: operation.action.name,
-              message: `The arguments of ${operation.action.name} do not fit its schema: ${error.message}`
-            })
-        )
+      Effect.flatMap(encode(operation), (encoded) =>
+        Effect.mapBoth(Schema.decode(operation.action.args)(encoded), {
+          onSuccess: (decoded) => ({ encoded, decoded: decoded as unknown }),
+          onFailure: (error) => misfit(operation.action, error)
+        })
       )
 
-    const execute = (operation: AnyOperation, forget: RecordId | null = null) =>
-      Effect.flatMap(prepare(operation), ({ encoded, decoded }) =>
-        run(operation.action.name, operation.action, encoded, decoded, forget)
+    /** What is asked for again was executed, or is now. */
+    const once = <E>(call: Answers.Call | undefined, executed: Effect.Effect<Executed<unknown>, E>) =>
+      call?.again === true
+        ? Effect.flatMap(
+            Answers.find(sql, call.id),
+            (known): Effect.Effect<Executed<unknown>, E> =>
+              known === null ? executed : Effect.succeed({ ...known, again: true })
+          )
+        : executed
+
+    const execute = (operation: AnyOperation, call?: Answers.Call) =>
+      once(
+        call,
+        Effect.flatMap(prepare(operation), ({ encoded, decoded }) =>
+          run(operation.action.name, operation.action, encoded, decoded, { call })
+        )
       )
 
     // ---- sync ------------------------------------------------------------------------------------------------
@@ -658,7 +676,7 @@ export const make = (
     return {
       clientId,
       execute: execute as Replica["execute"],
-      executeAll: (operations) =>
+      executeAll: (operations, call) =>
         Effect.flatMap(
           Effect.forEach(operations, (operation) =>
             Effect.map(prepare(operation), ({ encoded }) => ({
@@ -668,7 +686,7 @@ export const make = (
             }))
           ),
           (prepared) =>
-            execute(Execution.batchOperation(app, prepared)) as Effect.Effect<
+            execute(Execution.batchOperation(app, prepared), call) as Effect.Effect<
               Executed<ReadonlyArray<unknown>>,
               ExecuteError<unknown>
             >
@@ -701,18 +719,24 @@ export const make = (
             patches: JSON.parse(patches ?? "[]") as ReadonlyArray<Patch>
           }))
       ),
-      retry: (id) =>
-        Effect.gen(function* () {
-          const row = yield* rejectedRow(id)
-          const decoded = decodeArgs(app, row.name, row.version, JSON.parse(row.args))
-          if (decoded === null) {
-            return yield* new ArgsInvalid({
-              action: row.name,
-              message: `This version of the application cannot run ${row.name} version ${row.version} with the recorded arguments. Update the application, or dismiss the record.`
+      retry: (id, call) =>
+        once(
+          call,
+          Effect.gen(function* () {
+            const row = yield* rejectedRow(id)
+            const decoded = decodeArgs(app, row.name, row.version, JSON.parse(row.args))
+            if (decoded === null) {
+              return yield* new ArgsInvalid({
+                action: row.name,
+                message: `This version of the application cannot run ${row.name} version ${row.version} with the recorded arguments. Update the application, or dismiss the record.`
+              })
+            }
+            return yield* run(row.name, decoded.action, JSON.parse(row.args), decoded.args, {
+              call,
+              forget: id
             })
-          }
-          return yield* run(row.name, decoded.action, JSON.parse(row.args), decoded.args, id)
-        }),
+          })
+        ),
       dismiss: (id) =>
         Effect.gen(function* () {
           yield* rejectedRow(id)

@@ -1,4 +1,5 @@
 export * as Action from "./Action.ts"
+export * as Answers from "./Answers.ts"
 export * as Audiences from "./Audiences.ts"
 export * as Cursors from "./Cursors.ts"
 export * as Duplex from "./Duplex.ts"

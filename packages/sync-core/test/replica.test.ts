@@ -70,6 +70,10 @@ const impure = Action.make("impure", {
       else yield* sql`INSERT INTO entries VALUES ('flip', ${String(flips)})`
     })
 })
+const dated = Action.make("dated", {
+  args: Schema.Struct({}),
+  run: ({ sql }) => Effect.as(sql`INSERT INTO entries VALUES ('dated', 'x')`, new Date(0))
+})
 const odd = <A, I>(name: string, args: Schema.Schema<A, I>) =>
   Action.make(name, { args, run: ({ sql }) => Effect.asVoid(sql`INSERT INTO entries VALUES ('odd', 'odd')`) })
 const dateArgs = odd("odd.date", Schema.Struct({ at: Schema.Date }))
@@ -86,7 +90,7 @@ const bank = (change: Partial<Parameters<typeof SyncApp.make>[0]> = {}) =>
     name: "bank",
     migrations: [migration],
     tables: ["accounts", "entries"].map((name) => SyncTable.make(name, { audience: "'all'" })),
-    actions: [add, slow, crash, impure, dateArgs, rawDate, bigint, number],
+    actions: [add, slow, crash, impure, dated, dateArgs, rawDate, bigint, number],
     audiences: "SELECT 'all'",
     ...change
   })
@@ -324,6 +328,75 @@ describe.each(kinds)("a replica on %s", (kind) => {
           const replica = yield* fresh()
           yield* replica.execute(dateArgs({ at: new Date(0) }))
           expect((yield* replica.request).records[0]!.args).toEqual({ at: "1970-01-01T00:00:00.000Z" })
+        })
+      ))
+  })
+
+  describe("I4: a call that is asked for again", () => {
+    const uuid = (n: number) => `00000000-0000-4000-8000-00000000000${n}` as RecordId
+
+    it("is executed once, whatever became of its record, and gives the same", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh()
+          const call = { id: uuid(1), again: false, heard: [] }
+          const first = yield* replica.execute(add({ id: "a", n: 5 }), call)
+          expect(first.id).toBe(uuid(1))
+          const again = { ...call, again: true }
+          expect(yield* replica.execute(add({ id: "a", n: 5 }), again)).toEqual({ ...first, again: true })
+          const request = yield* replica.request
+          const verdicts = [{ id: first.id, outcome: "applied", hlc: first.hlc } as const]
+          yield* replica.receive(
+            request,
+            answer(request, { verdicts, tables: [rowsOf("accounts", { a: { id: "a", n: "5" } })] })
+          )
+          const reopened = yield* open()
+          expect(yield* reopened.execute(add({ id: "a", n: 5 }), again)).toEqual({ ...first, again: true })
+          expect(yield* accounts).toEqual(["(a,5)"])
+          expect(yield* reopened.pendingCount).toBe(0)
+        })
+      ))
+
+    it("is executed when it has not been, and when its first try failed", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh()
+          const call = { id: uuid(1), again: false, heard: [] }
+          const failed = yield* Effect.exit(replica.execute(add({ id: "a", n: -1 }), call))
+          expect(Exit.isFailure(failed)).toBe(true)
+          const all = [add({ id: "a", n: 5 }), add({ id: "b", n: 6 })]
+          const done = yield* replica.executeAll(all, { ...call, again: true })
+          expect(done.again).toBeUndefined()
+          expect(yield* accounts).toEqual(["(a,5)", "(b,6)"])
+        })
+      ))
+
+    it("retries a refused record once", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh()
+          const { id } = yield* replica.execute(add({ id: "a", n: 5 }))
+          const request = yield* replica.request
+          yield* replica.receive(request, answer(request, { verdicts: rejectAll(request) }))
+          const call = { id: uuid(2), again: false, heard: [] }
+          const retried = yield* replica.retry(id, call)
+          expect(yield* replica.retry(id, { ...call, again: true })).toEqual({ ...retried, again: true })
+          expect(yield* accounts).toEqual(["(a,5)"])
+        })
+      ))
+
+    it("says so when JSON cannot hold what it gave, and is kept until it was heard", () =>
+      run(
+        Effect.gen(function* () {
+          const replica = yield* fresh()
+          const call = { id: uuid(1), again: false, heard: [] }
+          expect((yield* replica.execute(dated({}), call)).value).toEqual(new Date(0))
+          const lost = yield* Effect.flip(replica.execute(dated({}), { ...call, again: true }))
+          expect(lost).toMatchObject({ _tag: "AnswerLost", id: uuid(1) })
+          yield* replica.execute(add({ id: "a", n: 5 }), { id: uuid(2), again: false, heard: [uuid(1)] })
+          const sql = yield* SqlClient.SqlClient
+          const kept = yield* sql.unsafe("SELECT record_id::text AS id FROM synchrotron.answers")
+          expect(kept).toEqual([{ id: uuid(2) }])
         })
       ))
   })

@@ -33,6 +33,15 @@ CREATE TABLE IF NOT EXISTS synchrotron.records (
 );
 CREATE INDEX IF NOT EXISTS records_order ON synchrotron.records (hlc) WHERE status = 'pending';
 
+-- What calls gave whose caller may not have heard it, and asks again: as JSON, in an array that is empty for undefined; NULL
+-- when JSON cannot hold it.
+CREATE TABLE IF NOT EXISTS synchrotron.answers (
+  record_id uuid PRIMARY KEY,
+  hlc text COLLATE "C" NOT NULL,
+  value text,
+  kept_at timestamptz NOT NULL DEFAULT now()
+);
+
 -- Canonical patches of the confirmed records that the pending ones cross, in order, as this user sees them.
 CREATE TABLE IF NOT EXISTS synchrotron.later_patches (
   n bigint PRIMARY KEY,
@@ -246,3 +255,12 @@ export const holdSql = `
 WITH held AS MATERIALIZED (SELECT a.audience FROM json_array_elements_text($1::json) AS a(audience)),
 lost AS (DELETE FROM synchrotron.cursors AS c WHERE c.audience NOT IN (SELECT held.audience FROM held))
 INSERT INTO synchrotron.cursors (audience) SELECT held.audience FROM held ON CONFLICT DO NOTHING`
+
+/** Keeps what a call gave, and forgets what was heard. Parameters: record id, stamp, value, ids that were heard. */
+export const keepAnswerSql = `
+WITH heard AS (DELETE FROM synchrotron.answers WHERE record_id = ANY ($4::uuid[]))
+INSERT INTO synchrotron.answers (record_id, hlc, value) VALUES ($1::uuid, $2, $3)`
+
+export const findAnswerSql = "SELECT hlc, value FROM synchrotron.answers WHERE record_id = $1::uuid"
+
+export const forgetOldAnswersSql = "DELETE FROM synchrotron.answers WHERE kept_at < now() - interval '1 day'"

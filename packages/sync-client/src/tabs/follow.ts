@@ -1,0 +1,293 @@
+/** A tab's client: whatever it is asked, the tab that leads does, and the next one when that is gone. */
+import { Action, type RecordId, type Replica, type SyncApp } from "@synchrotron/sync-core"
+import { Effect } from "effect"
+import {
+  type ExecutionPromise,
+  liveHandle,
+  type OpeningClient,
+  type PromiseClient
+} from "../createSyncClient.ts"
+import { ClientClosed, DatabaseNotOpen } from "../Errors.ts"
+import * as SyncClient from "../SyncClient.ts"
+import { shareRows } from "../share.ts"
+import { decoder as rowDecoder } from "../typedRows.ts"
+import { patch } from "./Delta.ts"
+import { decoder, type ErrorClass } from "./errors.ts"
+import {
+  type Common,
+  channelName,
+  type EncodedOperation,
+  type Question,
+  type ToLeader,
+  type ToTab,
+  tabChannelName,
+  tabLockName
+} from "./Messages.ts"
+import type { Surroundings } from "./Surroundings.ts"
+import { versionOf } from "./version.ts"
+
+export interface FollowOptions {
+  readonly app: SyncApp.SyncApp
+  /** Names the database among the tabs. */
+  readonly store: string
+  readonly userId?: string | undefined
+  readonly errors?: ReadonlyArray<ErrorClass> | undefined
+}
+
+interface Asked {
+  readonly what: Question
+  /** Whether a leader has been asked. */
+  sent: boolean
+  readonly resolve: (value: unknown) => void
+  readonly reject: (error: unknown) => void
+}
+
+/** @param onClose what ends with the client */
+export const follow = (
+  options: FollowOptions,
+  surroundings: Surroundings,
+  onClose: () => Promise<void>
+): OpeningClient => {
+  const { app, store, userId } = options
+  const tab = crypto.randomUUID()
+  const version = versionOf(app)
+  const decodeError = decoder(options.errors ?? [])
+  const views = SyncClient.makeViews()
+  const asked = new Map<number, Asked>()
+  let asks = 0
+  let heard: Array<RecordId> = []
+  /** Whom this tab follows, and whether it was welcomed. */
+  let leader: string | null = null
+  let welcome = false
+  let closing: Promise<void> | undefined
+  let failure: Error | undefined
+  let end = () => {}
+  const ended = new Promise<void>((resolve) => {
+    end = resolve
+  })
+  let open: () => void
+  let refuse: (error: Error) => void
+  const opened = new Promise<void>((resolve, reject) => {
+    open = resolve
+    refuse = reject
+  })
+  opened.catch(() => {})
+
+  const tell = (message: Distribute<ToLeader>) => {
+    if (leader !== null) own.send({ ...message, leader })
+  }
+  const send = (ask: number, one: Asked) => {
+    if (!welcome) return
+    tell({ _tag: "Ask", ask, again: one.sent, what: one.what, heard })
+    heard = []
+    one.sent = true
+  }
+  const ask = <A>(what: Question): Promise<A> =>
+    new Promise<A>((resolve, reject) => {
+      const reason = closing === undefined ? failure : new ClientClosed()
+      if (reason !== undefined) return reject(reason)
+      const one: Asked = { what, sent: false, resolve: resolve as (value: unknown) => void, reject }
+      asked.set(++asks, one)
+      send(asks, one)
+    })
+
+  /** For good: who can mend it reloads the tab. */
+  const fail = (error: Error) => {
+    failure = error
+    refuse(error)
+    views.live.close(
+      new DatabaseNotOpen({
+        message: `The local database could not be opened. ${error.message}`,
+        cause: error
+      })
+    )
+    for (const { reject } of asked.values()) reject(error)
+    asked.clear()
+  }
+
+  const hear = (message: ToTab) => {
+    if (message.leader !== leader || closing !== undefined || failure !== undefined) return
+    switch (message._tag) {
+      case "Welcome":
+        welcome = true
+        views.status.set(message.status)
+        views.rejected.set(message.rejected)
+        for (const [number, one] of asked) send(number, one)
+        views.live.restart()
+        return open()
+      case "Refused":
+        return fail(decodeError(message.error))
+      case "Status":
+        return views.status.set(message.status)
+      case "Rejected":
+        return views.rejected.set(message.rejected)
+      case "Shown":
+        for (const query of message.queries)
+          views.live.show(
+            query.key,
+            "error" in query
+              ? { error: decodeError(query.error) as never }
+              : {
+                  rows: (before) =>
+                    // After another leader's rows, those that stay are told by their values.
+                    query.first ? shareRows(before, patch([], query.delta)) : patch(before, query.delta)
+                }
+          )
+        return
+      case "Answer": {
+        const one = asked.get(message.ask)
+        if (one === undefined) return
+        asked.delete(message.ask)
+        if ("_tag" in one.what && "id" in one.what && one.what._tag !== "Outcome") heard.push(one.what.id)
+        if ("error" in message) one.reject(decodeError(message.error))
+        else one.resolve(message.value)
+      }
+    }
+  }
+
+  const own = surroundings.channel(tabChannelName(store, tab), (message) => hear(message as ToTab))
+  const common = surroundings.channel(channelName(store), (message) => {
+    const heard = message as Common
+    if (heard._tag !== "Leads" || heard.leader === leader || closing !== undefined) return
+    leader = heard.leader
+    welcome = false
+    common.send({ _tag: "Hello", leader, tab, userId, version } satisfies Common)
+  })
+  // The leader hears by this lock that the tab is gone, so it is there before the leader is asked for anything.
+  surroundings
+    .lock(tabLockName(tab), () => {
+      common.send({ _tag: "Who" } satisfies Common)
+      return ended
+    })
+    .catch(() => {})
+  views.live.delegate({
+    run: (queries) => {
+      // When there is a leader, it is asked for all of them.
+      if (welcome) tell({ _tag: "Watch", queries })
+    },
+    end: (key) => {
+      if (welcome) tell({ _tag: "Unwatch", key })
+    }
+  })
+
+  const encoded = (operation: Action.AnyOperation): Promise<EncodedOperation> =>
+    Effect.runPromise(Effect.either(Action.encode(operation))).then((args) => {
+      if (args._tag === "Left") throw args.left
+      return { name: operation.action.name, version: operation.action.version, args: args.right }
+    })
+  /** Calls are sent in the order in which they were made, though encoding takes a moment. */
+  let last: Promise<unknown> = Promise.resolve()
+  const running = new Set<Promise<unknown>>()
+  const local = <A>(promise: Promise<A>): Promise<A> => {
+    running.add(promise)
+    const done = () => void running.delete(promise)
+    promise.then(done, done)
+    return promise
+  }
+  const inTurn = <A, B>(prepared: Promise<A>, then: (prepared: A) => Promise<B>): Promise<B> => {
+    const before = last
+    const sent = prepared.then(async (value) => {
+      await before
+      return { answer: then(value) }
+    })
+    last = sent.then(
+      () => {},
+      () => before
+    )
+    return local(sent.then(({ answer }) => answer))
+  }
+  const afterLocal = <A>(question: Question): Promise<A> =>
+    Promise.allSettled(running).then(() => ask<A>(question))
+
+  const executing = <Result>(id: RecordId, executed: Promise<Result>): ExecutionPromise<Result> =>
+    Object.assign(executed, {
+      outcome: () => executed.then(() => ask<never>({ _tag: "Outcome", id })),
+      recordId: () => executed.then(() => id)
+    })
+  const execute = (
+    operations: Action.AnyOperation | ReadonlyArray<Action.AnyOperation>,
+    { transaction = true }: { readonly transaction?: boolean } = {}
+  ): unknown => {
+    const id = crypto.randomUUID() as RecordId
+    if (!isList(operations))
+      return executing(
+        id,
+        inTurn(encoded(operations), (operation) => ask({ _tag: "Execute", operation, id }))
+      )
+    if (transaction)
+      return executing(
+        id,
+        inTurn(Promise.all(operations.map(encoded)), (operations) =>
+          ask({ _tag: "ExecuteAll", operations, id })
+        )
+      )
+    return Promise.all(
+      operations.map((one) => {
+        const execution = execute(one) as ExecutionPromise<unknown>
+        return execution.then(
+          async (value) => ({ _tag: "Success", value, id: await execution.recordId() }),
+          (error: unknown) => ({ _tag: "Failure", error })
+        )
+      })
+    )
+  }
+
+  const client: PromiseClient = {
+    ready: opened,
+    execute: execute as PromiseClient["execute"],
+    executeAction: (action, args) => (execute as PromiseClient["execute"])(action(args)),
+    query: (sql, params = [], decode) => {
+      const rows = local(ask<ReadonlyArray<unknown>>({ _tag: "Query", sql, params }))
+      const either = rowDecoder(decode?.schema)
+      return rows.then((rows) => {
+        const decoded = either(rows)
+        if (decoded._tag === "Left") throw decoded.left
+        return decoded.right
+      })
+    },
+    liveQuery: (sql, params, { lazy = false, schema } = {}) =>
+      liveHandle(views, { sql, params, schema, lazy }),
+    status: views.status,
+    sync: () => afterLocal({ _tag: "Sync" }),
+    settled: () => afterLocal({ _tag: "Settled" }),
+    pause: () => ask({ _tag: "Pause" }),
+    resume: () => ask({ _tag: "Resume" }),
+    pending: () => afterLocal<ReadonlyArray<Replica.PendingSummary>>({ _tag: "Pending" }),
+    outcome: (id) => ask({ _tag: "Outcome", id }),
+    rejected: {
+      get: views.rejected.get,
+      subscribe: views.rejected.subscribe,
+      list: () => ask({ _tag: "Rejected" }),
+      retry: (rejected) => {
+        const id = crypto.randomUUID() as RecordId
+        return executing(id, local(ask({ _tag: "Retry", rejected, id })))
+      },
+      dismiss: (rejected) => ask({ _tag: "Dismiss", rejected })
+    },
+    close: () => {
+      closing ??= Promise.allSettled(running).then(async () => {
+        tell({ _tag: "Bye" })
+        for (const { reject } of asked.values()) reject(new ClientClosed())
+        asked.clear()
+        views.live.close()
+        refuse(new ClientClosed())
+        own.close()
+        common.close()
+        end()
+        await onClose()
+      })
+      return closing
+    }
+  }
+  return {
+    ...client,
+    // biome-ignore lint/suspicious/noThenProperty: awaiting the client waits for the database; it gives the client without `then`
+    then: (onOpen, onError) => opened.then(() => client).then(onOpen, onError)
+  }
+}
+
+type Distribute<Message> = Message extends { readonly leader: string } ? Omit<Message, "leader"> : never
+
+const isList = (
+  operations: Action.AnyOperation | ReadonlyArray<Action.AnyOperation>
+): operations is ReadonlyArray<Action.AnyOperation> => Array.isArray(operations)

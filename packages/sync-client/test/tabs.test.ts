@@ -1,0 +1,261 @@
+/** Tabs that share a database: in Node, where a leader can be killed at each of its messages. */
+import { mkdtemp, rm } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import type { ReadOnlyQuery } from "@synchrotron/sync-client"
+import { Action, SyncApp, SyncTable } from "@synchrotron/sync-core"
+import { Effect, Schema } from "effect"
+import fc from "fast-check"
+import { afterEach, describe, expect, it } from "vitest"
+import { delta, patch } from "../src/tabs/Delta.ts"
+import { decoder, encode } from "../src/tabs/errors.ts"
+import { FakeBrowser, FakeTab } from "./fake-browser.ts"
+import {
+  addTag,
+  addTodo,
+  app,
+  bearer,
+  databaseImage,
+  FakeAuthority,
+  renameTodo,
+  TitleTaken,
+  uuid
+} from "./fixture.ts"
+import { until } from "./support.ts"
+
+const tabs: Array<FakeTab> = []
+afterEach(async () => {
+  for (const tab of tabs.splice(0)) if (tab.alive) await tab.client.close()
+})
+
+type Options = ConstructorParameters<typeof FakeTab>[1]
+
+const openTab = async (browser: FakeBrowser, authority: FakeAuthority, options: Partial<Options> = {}) => {
+  const tab = new FakeTab(browser, {
+    app,
+    store: "store",
+    dataDir: "memory://",
+    image: await databaseImage(),
+    server: { url: "http://authority.test", token: bearer },
+    fetch: authority.fetch,
+    pollMs: 0,
+    userId: "ada",
+    errors: [TitleTaken],
+    ...options
+  })
+  tabs.push(tab)
+  return tab
+}
+
+const openTabs = async (count: number) => {
+  const browser = new FakeBrowser()
+  const authority = new FakeAuthority()
+  const opened: Array<FakeTab> = []
+  for (let i = 0; i < count; i++) opened.push(await openTab(browser, authority))
+  return { authority, browser, tabs: opened }
+}
+
+const caught = (promise: PromiseLike<unknown>) =>
+  promise.then(
+    () => "resolved",
+    (error: unknown) => error
+  )
+
+describe("tabs", () => {
+  it("share one database and one session: what one does, all show", async () => {
+    const { authority, tabs } = await openTabs(3)
+    const [first, second, third] = tabs as [FakeTab, FakeTab, FakeTab]
+    const live = third.client.liveQuery<{ title: string }>("SELECT title FROM todos ORDER BY title")
+    const execution = second.client.execute(addTodo({ id: uuid(1), title: "Milk" }))
+    expect(await execution).toBe(4)
+    expect(await execution.outcome()).toEqual({ _tag: "applied" })
+    await until(() => live.get().rows.length === 1)
+    expect(await first.client.query("SELECT title FROM todos")).toEqual([{ title: "Milk" }])
+    const both = second.client.execute([
+      addTodo({ id: uuid(2), title: "Tea" }),
+      addTag({ id: uuid(3), name: "x" })
+    ])
+    expect(await both).toEqual([3, undefined])
+    const each = await second.client.execute(
+      [addTodo({ id: uuid(2), title: "Tea" }), addTodo({ id: uuid(4), title: "Rice" })],
+      { transaction: false }
+    )
+    expect(each.map(({ _tag }) => _tag)).toEqual(["Failure", "Success"])
+    await third.client.settled()
+    expect(third.client.status.get()).toMatchObject({ pending: 0, firstSyncDone: true })
+    expect(new Set(authority.requests.map(({ clientId }) => clientId)).size).toBe(1)
+    expect(tabs.filter(({ leads }) => leads).length).toBe(1)
+  })
+
+  it("reject with errors of their classes, whichever tab ran the action", async () => {
+    const { tabs } = await openTabs(2)
+    for (const { client } of tabs) {
+      const taken = await caught(client.execute(addTodo({ id: uuid(1), title: "taken" })))
+      expect(taken).toBeInstanceOf(TitleTaken)
+      expect(taken).toMatchObject({ _tag: "TitleTaken", title: "taken" })
+      const misfit = await caught(client.execute(addTodo({ id: "no uuid", title: "x" })))
+      expect(misfit).toMatchObject({ _tag: "ArgsInvalid", action: "todo.add" })
+      const written = (await caught(client.query("DELETE FROM todos"))) as ReadOnlyQuery
+      expect(written).toMatchObject({ _tag: "ReadOnlyQuery", sql: "DELETE FROM todos" })
+      const wrong = await caught(client.query("SELECT nothing"))
+      expect(wrong).toMatchObject({ _tag: "SqlError", cause: { code: "42703" } })
+      const live = client.liveQuery("SELECT nothing")
+      await until(() => live.get().state === "error")
+      expect(live.get().error).toMatchObject({ _tag: "SqlError" })
+    }
+  })
+
+  it("show what changed and keep the rows that did not, through a change of the leader too", async () => {
+    const { tabs } = await openTabs(2)
+    const [leader, tab] = tabs as [FakeTab, FakeTab]
+    for (const n of [1, 2, 3]) await tab.client.execute(addTodo({ id: uuid(n), title: `t${n}` }))
+    await tab.client.settled()
+    const live = tab.client.liveQuery("SELECT id, title FROM todos ORDER BY id")
+    await until(() => live.get().rows.length === 3)
+    let told = 0
+    live.subscribe(() => told++)
+    const before = live.get().rows
+    await leader.client.execute(renameTodo({ id: uuid(2), title: "new" }))
+    await until(() => live.get().rows !== before)
+    const after = live.get().rows
+    expect([after[0] === before[0], after[1] === before[1], after[2] === before[2]]).toEqual([
+      true,
+      false,
+      true
+    ])
+    expect(told).toBe(1)
+    // The database of this test is in memory, so the next leader has what the server has.
+    await tab.client.settled()
+    leader.kill()
+    await until(() => tab.leads && tab.client.status.get().firstSyncDone)
+    await tab.client.sync()
+    await until(() => live.get().rows.length === 3)
+    expect(live.get().rows).toEqual(after)
+  })
+
+  it("are refused when they are another user's or of another version, and say so", async () => {
+    const { authority, browser, tabs } = await openTabs(1)
+    await tabs[0]!.client.ready
+    const other = await openTab(browser, authority, { userId: "bob" })
+    expect(await caught(other.client.ready)).toMatchObject({
+      _tag: "DatabaseOfOther",
+      owner: "ada of fixture",
+      requested: "bob of fixture"
+    })
+    expect(await caught(other.client.query("SELECT 1"))).toMatchObject({ _tag: "DatabaseOfOther" })
+    const older = SyncApp.make({ ...app, actions: [addTodo], tables: app.tables })
+    const old = await openTab(browser, authority, { app: older })
+    expect(await caught(old.client.ready)).toMatchObject({ _tag: "TabsDiffer" })
+  })
+
+  it("retry and dismiss refused records from any tab", async () => {
+    const { authority, tabs } = await openTabs(2)
+    const [, tab] = tabs as [FakeTab, FakeTab]
+    authority.refuse = () => true
+    const execution = tab.client.execute(addTodo({ id: uuid(1), title: "Milk" }))
+    expect(await execution.outcome()).toMatchObject({ _tag: "rejected" })
+    await until(() => tab.client.rejected.get().length === 1)
+    authority.refuse = () => false
+    const retried = tab.client.rejected.retry(tab.client.rejected.get()[0]!.id)
+    await retried
+    expect(await retried.outcome()).toEqual({ _tag: "applied" })
+    await until(() => tab.client.rejected.get().length === 0)
+    expect(await caught(tab.client.rejected.dismiss(await execution.recordId()))).toMatchObject({
+      _tag: "RecordNotFound"
+    })
+  })
+})
+
+const increment = Action.make("count.increment", {
+  args: Schema.Struct({}),
+  run: ({ sql }) =>
+    Effect.map(
+      sql<{
+        n: number
+      }>`INSERT INTO counts (id, n) VALUES ('all', 1) ON CONFLICT (id) DO UPDATE SET n = counts.n + 1 RETURNING n`,
+      ([row]) => row!.n
+    ).pipe(Effect.orDie)
+})
+
+const counting = SyncApp.make({
+  name: "counting",
+  migrations: [{ id: "001", sql: "CREATE TABLE counts (id text PRIMARY KEY, n integer NOT NULL)" }],
+  tables: [SyncTable.make("counts", { audience: "'all'" })],
+  actions: [increment],
+  audiences: "SELECT 'all'"
+})
+
+describe("I4: a leader that is killed", () => {
+  it("at any of its messages loses nothing, and nothing is done twice", { timeout: 240_000 }, async () => {
+    const image = await databaseImage()
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.integer({ min: 1, max: 40 }), { minLength: 1, maxLength: 3 }),
+        async (deaths) => {
+          const folder = await mkdtemp(join(tmpdir(), "tabs-"))
+          const browser = new FakeBrowser()
+          const open = () =>
+            openTab(browser, new FakeAuthority(), {
+              app: counting,
+              store: folder,
+              dataDir: join(folder, "db"),
+              image,
+              paused: true
+            })
+          // The last one survives all others.
+          const all: Array<FakeTab> = []
+          for (let i = 0; i <= deaths.length; i++) all.push(await open())
+          const survivor = all.at(-1)!
+          for (const [i, messages] of deaths.entries()) all[i]!.messagesLeft = messages
+          const values = await Promise.all(
+            Array.from({ length: 25 }, () => survivor.client.execute(increment({})))
+          )
+          expect([...values].sort((a, b) => a - b)).toEqual(Array.from({ length: 25 }, (_, i) => i + 1))
+          expect(await survivor.client.query("SELECT n FROM counts")).toEqual([{ n: 25 }])
+          expect((await survivor.client.pending()).length).toBe(25)
+          await survivor.client.close()
+          for (const tab of all) if (tab.alive) tab.kill()
+          await rm(folder, { recursive: true, force: true, maxRetries: 5 })
+        }
+      ),
+      { numRuns: 12, seed: 5 }
+    )
+  })
+})
+
+describe("what travels between tabs", () => {
+  it("a delta makes the new rows of the old ones, and holds new ones only", () => {
+    fc.assert(
+      fc.property(
+        fc.uniqueArray(fc.integer({ min: 0, max: 30 })),
+        fc.uniqueArray(fc.integer({ min: 0, max: 30 })),
+        (from, to) => {
+          const rows = Array.from({ length: 31 }, (_, id) => ({ id }))
+          const before = from.map((id) => rows[id]!)
+          const after = to.map((id) => rows[id]!)
+          const change = delta(before, after)
+          const patched = patch(before, change)
+          expect(patched.length).toBe(after.length)
+          expect(patched.every((row, i) => row === after[i])).toBe(true)
+          const sent = change.flatMap((part) => ("rows" in part ? part.rows : []))
+          expect(sent.every((row) => !before.includes(row))).toBe(true)
+        }
+      )
+    )
+  })
+
+  it("an error keeps its fields and its causes; what cannot be cloned is left out", () => {
+    const cause = Object.assign(new Error("low"), { code: "23505", close: () => {} })
+    const error = Object.assign(new Error("high", { cause }), {
+      _tag: "Unheard",
+      list: [1, 2n],
+      run: () => {}
+    })
+    const decoded = decoder([])(structuredClone(encode(error)))
+    expect(decoded).toBeInstanceOf(Error)
+    expect(decoded).toMatchObject({ _tag: "Unheard", message: "high", list: [1, 2n] })
+    expect(decoded.cause).toMatchObject({ message: "low", code: "23505" })
+    expect(decoded).not.toHaveProperty("run")
+    expect(decoder([])(structuredClone(encode("plain"))).message).toBe("plain")
+  })
+})

@@ -1,0 +1,72 @@
+/** A page that is built as for production, a sync server, and a browser with tabs of one profile. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
+import { HttpServer } from "@effect/platform"
+import { PgliteClient } from "@synchrotron/sql-pglite"
+import type { SyncApp } from "@synchrotron/sync-core"
+import { SyncServer, tokens } from "@synchrotron/sync-server"
+import { Context, Effect, Exit, Layer, Scope } from "effect"
+import type { Page } from "playwright-core"
+import { build, preview } from "vite"
+import { inject } from "vitest"
+import { launchBrowser } from "../../../../test/browser.ts"
+
+const jwtSecret = "a secret of the tests, long enough for it"
+
+export interface Stage {
+  /** Opens a tab, with its user's token and the server's address besides `asked` in its address. */
+  readonly open: (asked: Readonly<Record<string, string>>, user: string) => Promise<Page>
+  /** Closes all tabs and forgets what they kept. */
+  readonly reset: () => Promise<void>
+  readonly close: () => Promise<void>
+}
+
+/** @param root folder of the page, with an `index.html` */
+export const useBrowser = async (root: string, app: SyncApp.SyncApp): Promise<Stage> => {
+  const browser = await launchBrowser(inject("chromiumPath"))
+  const outDir = await mkdtemp(join(tmpdir(), "synchrotron-tabs-"))
+  await build({
+    root,
+    configFile: false,
+    logLevel: "error",
+    build: { outDir, emptyOutDir: true, target: "es2022", chunkSizeWarningLimit: 5000 },
+    worker: { format: "es" }
+  })
+  const image = await Effect.runPromise(PgliteClient.prepareImage())
+  await writeFile(join(outDir, "image.bin"), new Uint8Array(await image.arrayBuffer()))
+  const pages = await preview({
+    root,
+    configFile: false,
+    build: { outDir },
+    preview: { host: "127.0.0.1", port: 0 }
+  })
+  const scope = Effect.runSync(Scope.make())
+  const services = await Layer.build(
+    SyncServer.layer({ app, database: { _tag: "embedded", dataDir: "memory://" }, jwtSecret, port: 0 })
+  ).pipe(Scope.extend(scope), Effect.runPromise)
+  const { address } = Context.get(services, HttpServer.HttpServer)
+  const server = `http://127.0.0.1:${address._tag === "TcpAddress" ? address.port : 0}`
+  let context = await browser.newContext()
+  return {
+    open: async (asked, user) => {
+      const page = await context.newPage()
+      page.on("pageerror", (error) => console.error(error))
+      const token = await tokens.signDevelopmentToken({ secret: jwtSecret, userId: user })
+      const parameters = new URLSearchParams({ ...asked, user, token, server })
+      await page.goto(`${pages.resolvedUrls!.local[0]}?${parameters}`)
+      await page.waitForFunction(() => "tab" in window)
+      return page
+    },
+    reset: async () => {
+      await context.close()
+      context = await browser.newContext()
+    },
+    close: async () => {
+      await browser.close()
+      await pages.close()
+      await Effect.runPromise(Scope.close(scope, Exit.void))
+      await rm(outDir, { recursive: true, force: true })
+    }
+  }
+}
