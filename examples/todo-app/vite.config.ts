@@ -14,5 +14,5 @@ export default defineConfig({
     // PGlite uses eval where Emscripten wants it to.
     rolldownOptions: { checks: { eval: false } }
   },
-  worker: { format: "es" }
+  worker: { format: "es", plugins: () => [pgliteImage()] }
 })

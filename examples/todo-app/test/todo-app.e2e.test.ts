@@ -213,6 +213,24 @@ describe("two people with one list", { timeout: 240_000 }, () => {
     expect(problems).toEqual([])
     await close()
   })
+
+  it("have as many tabs as they like, and close whichever they like", async () => {
+    const url = `${running.url}/?user=alice`
+    const { page, problems, alice } = await openPage(url)
+    await expect.poll(alice.open, eventually).toContain("Eggs")
+    const other = await page.context().newPage()
+    await other.goto(url)
+    const second = sideOf(other, "alice")
+    await expect.poll(second.open, eventually).toContain("Eggs")
+    await alice.tick("Eggs")
+    await expect.poll(second.done, eventually).toContain("Eggs")
+    await page.close()
+    await second.tick("Tea")
+    await expect.poll(second.done, eventually).toContain("Tea")
+    await expect.poll(second.waiting, eventually).toBe(0)
+    expect(problems).toEqual([])
+    await other.context().close()
+  })
 })
 
 describe("the server", { timeout: 240_000 }, () => {

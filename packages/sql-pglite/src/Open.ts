@@ -8,6 +8,8 @@ import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { clientError, PgliteLocked, sqlError } from "./Errors.ts"
 
+type Image = Blob | File | Uint8Array
+
 export interface OpenOptions {
   /**
    * Where the data lives: `memory://` (the default), a directory (Node), `idb://name`, `opfs-ahp://path`
@@ -18,8 +20,9 @@ export interface OpenOptions {
   /**
    * A data directory made by `PgliteClient.prepareImage`, loaded when the store is empty. It saves initdb's 1.6 s, and on
    * `idb://` it makes every commit cheaper: a flush writes whole files, and its log segments are 1 MB instead of 16.
+   * A function is asked for it only then; when it rejects, the store is set up without.
    */
-  readonly image?: Blob | File | Uint8Array | undefined
+  readonly image?: Image | (() => Promise<Image | undefined>) | undefined
   /** The database to connect to, `postgres` by default. */
   readonly database?: string | undefined
   /** Browser stores only: answer before a commit is durable. A crash may lose the last transactions. */
@@ -59,9 +62,10 @@ const start = (options: OpenOptions): Effect.Effect<PGlite, SqlError> =>
   Effect.tryPromise({
     try: async () => {
       const dataDir = options.dataDir ?? "memory://"
+      const begun = await begin(dataDir)
       const loadDataDir =
-        options.image !== undefined && !(await storeExists(dataDir)) ? toBlob(options.image) : undefined
-      return PGlite.create({
+        options.image !== undefined && !(await storeExists(dataDir)) ? await toBlob(options.image) : undefined
+      const db = await PGlite.create({
         ...options.pgliteOptions,
         dataDir,
         startParams: [...PGlite.defaultStartParams, ...maxStackDepth, ...(options.startParams ?? [])],
@@ -69,6 +73,8 @@ const start = (options: OpenOptions): Effect.Effect<PGlite, SqlError> =>
         ...(options.relaxedDurability === undefined ? {} : { relaxedDurability: options.relaxedDurability }),
         ...(loadDataDir === undefined ? {} : { loadDataDir })
       })
+      await begun()
+      return db
     },
     catch: (cause) => sqlError(clientError("08001", `PGlite did not start: ${String(cause)}`, cause))
   })
@@ -121,6 +127,30 @@ const storeExists = async (dataDir: string): Promise<boolean> => {
   }
 }
 
+/**
+ * A store in the origin's private files cannot be opened again when its first start was cut short. A file beside it says that
+ * it was begun, and is gone once it is complete; who finds it begins anew.
+ *
+ * @returns what to do when the store is complete
+ */
+const begin = async (dataDir: string): Promise<() => Promise<void>> => {
+  const [, path] = /^opfs-ahp:\/\/(.*)$/.exec(dataDir) ?? []
+  if (path === undefined) return async () => {}
+  const names = path.split("/").filter(Boolean)
+  const name = names.pop()!
+  const mark = `${name}.begun`
+  let parent = await navigator.storage.getDirectory()
+  for (const folder of names) parent = await parent.getDirectoryHandle(folder, { create: true })
+  const isBegun = await parent.getFileHandle(mark).then(
+    () => true,
+    () => false
+  )
+  if (!isBegun && (await opfsHasFiles(path))) return async () => {}
+  if (isBegun) await parent.removeEntry(name, { recursive: true }).catch(() => {})
+  await parent.getFileHandle(mark, { create: true })
+  return () => parent.removeEntry(mark)
+}
+
 const opfsHasFiles = async (path: string): Promise<boolean> => {
   try {
     let directory = await navigator.storage.getDirectory()
@@ -132,5 +162,7 @@ const opfsHasFiles = async (path: string): Promise<boolean> => {
   }
 }
 
-const toBlob = (image: Blob | File | Uint8Array): Blob =>
-  image instanceof Blob ? image : new Blob([image as Uint8Array<ArrayBuffer>])
+const toBlob = async (given: NonNullable<OpenOptions["image"]>): Promise<Blob | undefined> => {
+  const image = typeof given === "function" ? await given().catch(() => undefined) : given
+  return image === undefined || image instanceof Blob ? image : new Blob([image as Uint8Array<ArrayBuffer>])
+}

@@ -12,6 +12,7 @@
  * | `UserUnknown`      | pass `userId`, or a token whose payload has a `sub`                                 |
  * | `OutcomeForgotten` | the record was judged long ago and was not refused: treat it as done                |
  * | `ClientClosed`     | create a new client                                                                 |
+ * | `WorkerFailed`     | as its reason says: the worker's script must be there, and call `serveTabs`         |
  * | `TabsDiffer`       | reload this tab, or the others: they run different versions of the application      |
  */
 import { Schema } from "effect"
@@ -81,5 +82,14 @@ export class ClientClosed extends Schema.TaggedError<ClientClosed>()("ClientClos
 export class TabsDiffer extends Schema.TaggedError<TabsDiffer>()("TabsDiffer", {}) {
   override get message() {
     return "Another tab has the local database open with another version of this application. Reload that tab and this one; nothing is lost."
+  }
+}
+
+/** The worker of a tab did not start. */
+export class WorkerFailed extends Schema.TaggedError<WorkerFailed>()("WorkerFailed", {
+  reason: Schema.String
+}) {
+  override get message() {
+    return `The worker of this tab did not start: ${this.reason}. Its script must be there, run as a module, and call serveTabs.`
   }
 }

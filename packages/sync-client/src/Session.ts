@@ -170,7 +170,7 @@ export const make = (options: Options): Effect.Effect<Session, SqlError.SqlError
       livePath === undefined
         ? Effect.void
         : SessionState.wantsLive(state)
-          ? FiberHandle.run(liveFiber, livePath.run(listener), { onlyIfMissing: true })
+          ? Effect.asVoid(FiberHandle.run(liveFiber, livePath.run(listener), { onlyIfMissing: true }))
           : FiberHandle.clear(liveFiber)
     )
     const listener = {

@@ -94,7 +94,10 @@ export class FakeTab {
       this.leads = true
       await lead(options, surroundings, ended)
     })
-    this.client = follow(options, surroundings, async () => this.kill())
+    this.client = follow(options, surroundings, {
+      failed: new Promise(() => {}),
+      close: async () => this.kill()
+    })
   }
 
   mayAct(): boolean {

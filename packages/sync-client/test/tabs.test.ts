@@ -21,7 +21,10 @@ import {
   TitleTaken,
   uuid
 } from "./fixture.ts"
-import { until } from "./support.ts"
+
+/** A new leader opens the database first, which takes seconds on a busy machine. */
+const until = (condition: () => boolean) =>
+  expect.poll(condition, { timeout: 50_000, interval: 5 }).toBe(true)
 
 const tabs: Array<FakeTab> = []
 afterEach(async () => {
@@ -146,6 +149,19 @@ describe("tabs", () => {
     const older = SyncApp.make({ ...app, actions: [addTodo], tables: app.tables })
     const old = await openTab(browser, authority, { app: older })
     expect(await caught(old.client.ready)).toMatchObject({ _tag: "TabsDiffer" })
+  })
+
+  it("pause and resume the one session, from any tab", async () => {
+    const { tabs } = await openTabs(2)
+    const [leader, tab] = tabs as [FakeTab, FakeTab]
+    expect(await tab.client.pause()).toBeUndefined()
+    await until(() => leader.client.status.get().phase === "paused")
+    await leader.client.execute(addTodo({ id: uuid(1), title: "Milk" }))
+    expect(await caught(leader.client.sync())).toMatchObject({ _tag: "SyncPaused" })
+    expect((await tab.client.pending()).map(({ name }) => name)).toEqual(["todo.add"])
+    expect(await leader.client.resume()).toBeUndefined()
+    await tab.client.settled()
+    await until(() => tab.client.status.get().pending === 0)
   })
 
   it("retry and dismiss refused records from any tab", async () => {

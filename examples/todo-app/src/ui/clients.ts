@@ -1,8 +1,8 @@
-/** One sync client per person and page, for a database has one owner at a time. */
-import { createSyncClient, type PromiseClient } from "@synchrotron/sync-client"
+/** One sync client per person and page. The tabs that show a person share the database. */
+import { createSharedClient, type PromiseClient } from "@synchrotron/sync-client"
 import { app } from "../app.ts"
+import { AlreadyClaimed, ItemGone, ListFull, ListGone, NotOwner } from "../domain/errors.ts"
 import type { PersonId } from "../domain/people.ts"
-import { imageFor, rememberVisit } from "./image.ts"
 import { tokenFor } from "./token.ts"
 
 /** The other person sits beside this one and watches, so changes of others are asked for often. */
@@ -17,18 +17,16 @@ export const clientOf = (person: PersonId): Promise<PromiseClient> => {
   return client
 }
 
-const open = async (person: PersonId): Promise<PromiseClient> => {
-  const client = await createSyncClient({
+const open = async (person: PersonId): Promise<PromiseClient> =>
+  createSharedClient({
     app,
+    worker: () => new Worker(new URL("../worker.ts", import.meta.url), { type: "module" }),
     dataDir: `idb://todo-${person}`,
-    image: await imageFor(person),
     userId: person,
     pollMs,
-    server: { url: location.origin, token: () => tokenFor(person) }
+    server: { url: location.origin, token: () => tokenFor(person) },
+    errors: [AlreadyClaimed, ItemGone, ListFull, ListGone, NotOwner]
   })
-  rememberVisit(person)
-  return client
-}
 
 // While developing: changed actions need new clients, and those need the databases that the old ones hold.
 import.meta.hot?.dispose(async () => {

@@ -1,5 +1,6 @@
 /** A client whose database is in a worker, and is shared by all tabs of the browser. */
 import type { OpeningClient } from "../createSyncClient.ts"
+import { WorkerFailed } from "../Errors.ts"
 import type * as SyncClient from "../SyncClient.ts"
 import { type ErrorClass, encode } from "./errors.ts"
 import { follow } from "./follow.ts"
@@ -42,12 +43,22 @@ export const createSharedClient = ({ errors, worker: start, ...options }: Shared
   const { app, server, ...given } = options
   const worker = start()
   const tell = (message: ToWorker) => worker.postMessage(message)
+  let begun = false
   let closed = () => {}
   const closing = new Promise<void>((resolve) => {
     closed = resolve
   })
+  const failed = new Promise<Error>((resolve) => {
+    worker.onerror = ({ message }) => {
+      if (begun) return
+      resolve(new WorkerFailed({ reason: message || "its script could not be loaded" }))
+      closed()
+    }
+  })
   worker.onmessage = async ({ data }: MessageEvent<FromWorker>) => {
-    if (data._tag === "Closed") return closed()
+    begun = true
+    if (data._tag === "Closed") closed()
+    if (data._tag !== "Token") return
     const { ask } = data
     try {
       const token = typeof server.token === "string" ? server.token : await server.token()
@@ -65,9 +76,12 @@ export const createSharedClient = ({ errors, worker: start, ...options }: Shared
       timeoutMs: server.timeoutMs
     }
   })
-  return follow({ app, store: options.dataDir, userId: options.userId, errors }, browser, async () => {
-    tell({ _tag: "Close" })
-    await closing
-    worker.terminate()
+  return follow({ app, store: options.dataDir, userId: options.userId, errors }, browser, {
+    failed,
+    close: async () => {
+      tell({ _tag: "Close" })
+      await closing
+      worker.terminate()
+    }
   })
 }

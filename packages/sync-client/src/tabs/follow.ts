@@ -42,12 +42,15 @@ interface Asked {
   readonly reject: (error: unknown) => void
 }
 
-/** @param onClose what ends with the client */
-export const follow = (
-  options: FollowOptions,
-  surroundings: Surroundings,
-  onClose: () => Promise<void>
-): OpeningClient => {
+interface Own {
+  /** Why this tab cannot take part. */
+  readonly failed: Promise<Error>
+  /** Ends what ends with the client. */
+  readonly close: () => Promise<void>
+}
+
+/** @param worker the tab's own */
+export const follow = (options: FollowOptions, surroundings: Surroundings, worker: Own): OpeningClient => {
   const { app, store, userId } = options
   const tab = crypto.randomUUID()
   const version = versionOf(app)
@@ -104,6 +107,8 @@ export const follow = (
     for (const { reject } of asked.values()) reject(error)
     asked.clear()
   }
+
+  void worker.failed.then(fail)
 
   const hear = (message: ToTab) => {
     if (message.leader !== leader || closing !== undefined || failure !== undefined) return
@@ -274,7 +279,7 @@ export const follow = (
         own.close()
         common.close()
         end()
-        await onClose()
+        await worker.close()
       })
       return closing
     }

@@ -16,13 +16,8 @@ import { lead } from "./lead.ts"
 import { leaderLockName } from "./Messages.ts"
 import { browser } from "./Surroundings.ts"
 
-export interface ServeOptions extends Pick<SyncClient.Options, "pglite" | "purityCheck"> {
+export interface ServeOptions extends Pick<SyncClient.Options, "image" | "pglite" | "purityCheck"> {
   readonly app: SyncApp.SyncApp
-  /**
-   * Gets a prepared data directory for the first start (see `PgliteClient.prepareImage`), when it is this tab's turn. When it
-   * fails, the start takes a second or two longer.
-   */
-  readonly image?: (() => Promise<SyncClient.Options["image"]>) | undefined
 }
 
 /** What the tab tells its worker: options that can be cloned. */
@@ -40,7 +35,9 @@ export type ToWorker =
   | { readonly _tag: "Token"; readonly ask: number; readonly error: ErrorText }
   | { readonly _tag: "Close" }
 
-export type FromWorker = { readonly _tag: "Token"; readonly ask: number } | { readonly _tag: "Closed" }
+export type FromWorker =
+  | { readonly _tag: "Token"; readonly ask: number }
+  | { readonly _tag: "Begun" | "Closed" }
 
 /** Call it once, when the worker starts. What an action needs must be in `app`, for actions run here. */
 export const serveTabs = (options: ServeOptions): void => {
@@ -67,10 +64,7 @@ export const serveTabs = (options: ServeOptions): void => {
     try {
       await browser.lock(
         leaderLockName(store),
-        async () => {
-          const image = await options.image?.().catch(() => undefined)
-          await lead({ ...options, ...given, image, store, server }, browser, ended)
-        },
+        () => lead({ ...options, ...given, store, server }, browser, ended),
         stopWaiting.signal
       )
     } catch (error) {
@@ -81,6 +75,7 @@ export const serveTabs = (options: ServeOptions): void => {
   scope.onmessage = ({ data }) => {
     switch (data._tag) {
       case "Begin":
+        scope.postMessage({ _tag: "Begun" })
         void begin(data.options)
         break
       case "Token": {

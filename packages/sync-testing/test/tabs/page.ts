@@ -6,7 +6,10 @@ const asked = new URLSearchParams(location.search)
 
 const client = createSharedClient({
   app,
-  worker: () => new Worker(new URL("./worker.ts", import.meta.url), { type: "module" }),
+  worker: () =>
+    asked.has("broken")
+      ? new Worker("/missing.js", { type: "module" })
+      : new Worker(new URL("./worker.ts", import.meta.url), { type: "module" }),
   dataDir: asked.get("dataDir")!,
   userId: asked.get("user")!,
   server: { url: asked.get("server")!, token: async () => asked.get("token")! },

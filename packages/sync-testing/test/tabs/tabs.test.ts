@@ -55,6 +55,17 @@ describe.each(["idb", "opfs-ahp"])("tabs that share a database in %s", { timeout
     expect(await shown(survivor)).toBe(first + 119)
   })
 
+  it("open a store whose first start was cut short", async () => {
+    for (const ms of [200, 400, 500, 600]) {
+      await stage.reset()
+      const first = await stage.open({ dataDir }, "ann")
+      await first.waitForTimeout(ms)
+      await first.close()
+      const next = await stage.open({ dataDir }, "ann")
+      expect(await next.evaluate(() => window.tab.failure()), `after ${ms} ms`).toBe("opened")
+    }
+  })
+
   it("refuse a tab of another user, and say why", async () => {
     const [first] = await openTabs(1)
     await first!.evaluate(() => window.tab.ready())
@@ -65,4 +76,9 @@ describe.each(["idb", "opfs-ahp"])("tabs that share a database in %s", { timeout
     const later = await stage.open({ dataDir }, "bob")
     expect(await later.evaluate(() => window.tab.failure())).toContain("ann of tabs")
   })
+})
+
+it("a tab whose worker does not start says so", { timeout: 120_000 }, async () => {
+  const page = await stage.open({ dataDir: "memory://", broken: "yes" }, "ann")
+  expect(await page.evaluate(() => window.tab.failure())).toContain("The worker of this tab did not start")
 })
