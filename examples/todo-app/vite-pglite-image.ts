@@ -19,7 +19,8 @@ export const pgliteImage = (): Plugin => ({
 
 const prepared = async (): Promise<string> => {
   const file = fileURLToPath(
-    new URL(`node_modules/.cache/pglite-image-${pgliteVersion()}.tar.gz`, import.meta.url)
+    // Servers say of a .gz that it is encoded, and browsers then unpack it.
+    new URL(`node_modules/.cache/pglite-image-${pgliteVersion()}.bin`, import.meta.url)
   )
   if (existsSync(file)) return file
   const image = await prepare()
