@@ -151,6 +151,23 @@ describe("tabs", () => {
     expect(await caught(old.client.ready)).toMatchObject({ _tag: "TabsDiffer" })
   })
 
+  it("end what was begun before they close, and begin nothing after", async () => {
+    const { tabs } = await openTabs(2)
+    // The leader last: it closes the database.
+    for (const { client } of [...tabs].reverse()) {
+      const begun = [1, 2, 3].map(() => client.execute(addTodo({ id: crypto.randomUUID(), title: "Milk" })))
+      const rows = client.query("SELECT title FROM todos")
+      const closed = client.close()
+      expect(await caught(client.execute(addTodo({ id: uuid(9), title: "late" })))).toMatchObject({
+        _tag: "ClientClosed"
+      })
+      await closed
+      expect(await Promise.all(begun)).toEqual([4, 4, 4])
+      expect((await rows).length % 3).toBe(0)
+      expect(await caught(client.query("SELECT 1"))).toMatchObject({ _tag: "ClientClosed" })
+    }
+  })
+
   it("pause and resume the one session, from any tab", async () => {
     const { tabs } = await openTabs(2)
     const [leader, tab] = tabs as [FakeTab, FakeTab]

@@ -62,7 +62,9 @@ export const follow = (options: FollowOptions, surroundings: Surroundings, worke
   /** Whom this tab follows, and whether it was welcomed. */
   let leader: string | null = null
   let welcome = false
+  /** Nothing new is begun; what was begun before is waited for, and then `closed`. */
   let closing: Promise<void> | undefined
+  let closed = false
   let failure: Error | undefined
   let end = () => {}
   const ended = new Promise<void>((resolve) => {
@@ -87,7 +89,7 @@ export const follow = (options: FollowOptions, surroundings: Surroundings, worke
   }
   const ask = <A>(what: Question): Promise<A> =>
     new Promise<A>((resolve, reject) => {
-      const reason = closing === undefined ? failure : new ClientClosed()
+      const reason = closed ? new ClientClosed() : failure
       if (reason !== undefined) return reject(reason)
       const one: Asked = { what, sent: false, resolve: resolve as (value: unknown) => void, reject }
       asked.set(++asks, one)
@@ -111,7 +113,7 @@ export const follow = (options: FollowOptions, surroundings: Surroundings, worke
   void worker.failed.then(fail)
 
   const hear = (message: ToTab) => {
-    if (message.leader !== leader || closing !== undefined || failure !== undefined) return
+    if (message.leader !== leader || closed || failure !== undefined) return
     switch (message._tag) {
       case "Welcome":
         welcome = true
@@ -143,7 +145,7 @@ export const follow = (options: FollowOptions, surroundings: Surroundings, worke
         const one = asked.get(message.ask)
         if (one === undefined) return
         asked.delete(message.ask)
-        if ("_tag" in one.what && "id" in one.what && one.what._tag !== "Outcome") heard.push(one.what.id)
+        if ("id" in one.what && one.what._tag !== "Outcome") heard.push(one.what.id)
         if ("error" in message) one.reject(decodeError(message.error))
         else one.resolve(message.value)
       }
@@ -153,7 +155,7 @@ export const follow = (options: FollowOptions, surroundings: Surroundings, worke
   const own = surroundings.channel(tabChannelName(store, tab), (message) => hear(message as ToTab))
   const common = surroundings.channel(channelName(store), (message) => {
     const heard = message as Common
-    if (heard._tag !== "Leads" || heard.leader === leader || closing !== undefined) return
+    if (heard._tag !== "Leads" || heard.leader === leader || closed || failure !== undefined) return
     leader = heard.leader
     welcome = false
     common.send({ _tag: "Hello", leader, tab, userId, version } satisfies Common)
@@ -189,9 +191,11 @@ export const follow = (options: FollowOptions, surroundings: Surroundings, worke
     promise.then(done, done)
     return promise
   }
-  const inTurn = <A, B>(prepared: Promise<A>, then: (prepared: A) => Promise<B>): Promise<B> => {
+  const use = <A>(f: () => Promise<A>): Promise<A> =>
+    closing === undefined ? f() : Promise.reject(new ClientClosed())
+  const inTurn = <A, B>(prepare: () => Promise<A>, then: (prepared: A) => Promise<B>): Promise<B> => {
     const before = last
-    const sent = prepared.then(async (value) => {
+    const sent = use(prepare).then(async (value) => {
       await before
       return { answer: then(value) }
     })
@@ -201,8 +205,9 @@ export const follow = (options: FollowOptions, surroundings: Surroundings, worke
     )
     return local(sent.then(({ answer }) => answer))
   }
+  const now = <A>(question: Question): Promise<A> => use(() => ask<A>(question))
   const afterLocal = <A>(question: Question): Promise<A> =>
-    Promise.allSettled(running).then(() => ask<A>(question))
+    use(() => Promise.allSettled(running).then(() => ask<A>(question)))
 
   const executing = <Result>(id: RecordId, executed: Promise<Result>): ExecutionPromise<Result> =>
     Object.assign(executed, {
@@ -217,13 +222,17 @@ export const follow = (options: FollowOptions, surroundings: Surroundings, worke
     if (!isList(operations))
       return executing(
         id,
-        inTurn(encoded(operations), (operation) => ask({ _tag: "Execute", operation, id }))
+        inTurn(
+          () => encoded(operations),
+          (operation) => ask({ _tag: "Execute", operation, id })
+        )
       )
     if (transaction)
       return executing(
         id,
-        inTurn(Promise.all(operations.map(encoded)), (operations) =>
-          ask({ _tag: "ExecuteAll", operations, id })
+        inTurn(
+          () => Promise.all(operations.map(encoded)),
+          (operations) => ask({ _tag: "ExecuteAll", operations, id })
         )
       )
     return Promise.all(
@@ -242,7 +251,7 @@ export const follow = (options: FollowOptions, surroundings: Surroundings, worke
     execute: execute as PromiseClient["execute"],
     executeAction: (action, args) => (execute as PromiseClient["execute"])(action(args)),
     query: (sql, params = [], decode) => {
-      const rows = local(ask<ReadonlyArray<unknown>>({ _tag: "Query", sql, params }))
+      const rows = local(now<ReadonlyArray<unknown>>({ _tag: "Query", sql, params }))
       const either = rowDecoder(decode?.schema)
       return rows.then((rows) => {
         const decoded = either(rows)
@@ -255,22 +264,23 @@ export const follow = (options: FollowOptions, surroundings: Surroundings, worke
     status: views.status,
     sync: () => afterLocal({ _tag: "Sync" }),
     settled: () => afterLocal({ _tag: "Settled" }),
-    pause: () => ask({ _tag: "Pause" }),
-    resume: () => ask({ _tag: "Resume" }),
+    pause: () => now({ _tag: "Pause" }),
+    resume: () => now({ _tag: "Resume" }),
     pending: () => afterLocal<ReadonlyArray<Replica.PendingSummary>>({ _tag: "Pending" }),
-    outcome: (id) => ask({ _tag: "Outcome", id }),
+    outcome: (id) => now({ _tag: "Outcome", id }),
     rejected: {
       get: views.rejected.get,
       subscribe: views.rejected.subscribe,
-      list: () => ask({ _tag: "Rejected" }),
+      list: () => now({ _tag: "Rejected" }),
       retry: (rejected) => {
         const id = crypto.randomUUID() as RecordId
-        return executing(id, local(ask({ _tag: "Retry", rejected, id })))
+        return executing(id, local(now({ _tag: "Retry", rejected, id })))
       },
-      dismiss: (rejected) => ask({ _tag: "Dismiss", rejected })
+      dismiss: (rejected) => local(now({ _tag: "Dismiss", rejected }))
     },
     close: () => {
       closing ??= Promise.allSettled(running).then(async () => {
+        closed = true
         tell({ _tag: "Bye" })
         for (const { reject } of asked.values()) reject(new ClientClosed())
         asked.clear()
