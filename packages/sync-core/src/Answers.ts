@@ -9,6 +9,7 @@ import type { Hlc } from "./Hlc.ts"
 import type { RecordId } from "./Ids.ts"
 import { findAnswerSql, forgetOldAnswersSql, keepAnswerSql } from "./sql/client.ts"
 
+/** Says which execution it is, so that it may be asked for again. */
 export interface Call {
   /** The record's id, chosen by the caller. */
   readonly id: RecordId

@@ -19,6 +19,7 @@
  * once; everything else does no harm when it is done twice.
  */
 import type { RecordId, Replica } from "@synchrotron/sync-core"
+import type { Due } from "../LiveQuery.ts"
 import type { Status } from "../Status.ts"
 import type { Delta, Row } from "./Delta.ts"
 import type { ErrorText } from "./errors.ts"
@@ -91,15 +92,7 @@ export type ToLeader = { readonly leader: string } & (
       /** Records of which the tab has heard the answers. */
       readonly heard: ReadonlyArray<RecordId>
     }
-  | {
-      readonly _tag: "Watch"
-      readonly queries: ReadonlyArray<{
-        readonly key: string
-        readonly sql: string
-        readonly params: ReadonlyArray<unknown>
-        readonly refresh: boolean
-      }>
-    }
+  | { readonly _tag: "Watch"; readonly queries: ReadonlyArray<Due> }
   | { readonly _tag: "Unwatch"; readonly key: string }
   | { readonly _tag: "Bye" }
 )

@@ -7,6 +7,7 @@ import { follow } from "./follow.ts"
 import { browser } from "./Surroundings.ts"
 import type { FromWorker, ToWorker } from "./worker.ts"
 
+/** As of `createSyncClient`, without what the worker has: the database's image and options are `serveTabs`'. */
 export interface SharedOptions
   extends Pick<
     SyncClient.Options,

@@ -9,7 +9,7 @@ import {
 } from "@synchrotron/sync-core"
 import { Cause, Effect, Exit, Schema, Scope } from "effect"
 import { TabsDiffer } from "../Errors.ts"
-import type { LiveQueryState } from "../LiveQuery.ts"
+import type { Due, LiveQueryState } from "../LiveQuery.ts"
 import * as SyncClient from "../SyncClient.ts"
 import { type Delta, delta, type Row } from "./Delta.ts"
 import { encode } from "./errors.ts"
@@ -186,7 +186,7 @@ class Follower {
     }
   }
 
-  private watch(query: Extract<ToLeader, { _tag: "Watch" }>["queries"][number]): void {
+  private watch(query: Due): void {
     const { key } = query
     const { live } = this.options.views
     const running = live.open(query.sql, query.params)
