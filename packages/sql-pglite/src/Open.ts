@@ -7,6 +7,7 @@ import { PGlite, type PGliteInterface, type PGliteOptions } from "@electric-sql/
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { clientError, PgliteLocked, sqlError } from "./Errors.ts"
+import { directoryOf, exists, storeOf } from "./Store.ts"
 
 type Image = Blob | File | Uint8Array
 
@@ -27,6 +28,11 @@ export interface OpenOptions {
   readonly database?: string | undefined
   /** Browser stores only: answer before a commit is durable. A crash may lose the last transactions. */
   readonly relaxedDurability?: boolean | undefined
+  /**
+   * Browser stores only: asked when a commit could not be written, for want of room perhaps. When it gives true, it is tried
+   * once more; else the instance is dead, for it shows what its store does not have.
+   */
+  readonly makeRoom?: ((cause: unknown) => Promise<boolean>) | undefined
   /** Command-line parameters of the server, added to the defaults (`["-c", "work_mem=16MB"]`). */
   readonly startParams?: ReadonlyArray<string> | undefined
   /** An instance of the caller's, used and not closed. Keep its own `query` and `transaction` out of the client's way. */
@@ -62,29 +68,29 @@ const start = (options: OpenOptions): Effect.Effect<PGlite, SqlError> =>
   Effect.tryPromise({
     try: async () => {
       const dataDir = options.dataDir ?? "memory://"
-      const begun = await begin(dataDir)
+      const path = /^opfs-ahp:\/\/(.*)$/.exec(dataDir)?.[1]
+      const opfs = path === undefined ? undefined : await import("./OpfsStore.ts")
+      const begun = await opfs?.begin(path!)
       const loadDataDir =
-        options.image !== undefined && !(await storeExists(dataDir)) ? await toBlob(options.image) : undefined
+        options.image !== undefined && !(await exists(dataDir)) ? await toBlob(options.image) : undefined
       const db = await PGlite.create({
         ...options.pgliteOptions,
         dataDir,
+        ...(opfs === undefined ? {} : { fs: new opfs.OpfsStore(path!) }),
         startParams: [...PGlite.defaultStartParams, ...maxStackDepth, ...(options.startParams ?? [])],
         ...(options.database === undefined ? {} : { database: options.database }),
         ...(options.relaxedDurability === undefined ? {} : { relaxedDurability: options.relaxedDurability }),
         ...(loadDataDir === undefined ? {} : { loadDataDir })
       })
-      await begun()
+      await begun?.()
       return db
     },
     catch: (cause) => sqlError(clientError("08001", `PGlite did not start: ${String(cause)}`, cause))
   })
 
-/** PGlite does not flush on close, and a relaxed idb store would lose everything since its last one. */
 const close = (db: PGlite): Effect.Effect<void> =>
   Effect.promise(async () => {
-    if (db.closed) return
-    await db.fs?.syncToFs(false).catch(() => {})
-    await db.close().catch(() => {})
+    if (!db.closed) await db.close().catch(() => {})
   })
 
 const lock = (dataDir: string | undefined): Effect.Effect<void, SqlError | PgliteLocked, Scope.Scope> =>
@@ -102,65 +108,6 @@ const lock = (dataDir: string | undefined): Effect.Effect<void, SqlError | Pglit
         }),
         (release) => Effect.sync(release)
       )
-
-const storeOf = (dataDir: string | undefined): "memory" | "directory" | "browser" => {
-  if (dataDir === undefined || dataDir === "" || dataDir.startsWith("memory://")) return "memory"
-  return /^(?:idb|opfs-ahp|memfs2opfs):\/\//.test(dataDir) ? "browser" : "directory"
-}
-
-const directoryOf = (dataDir: string): string => dataDir.replace(/^file:\/\//, "")
-
-const storeExists = async (dataDir: string): Promise<boolean> => {
-  const [, scheme, path] = /^(?:([a-z0-9-]+):\/\/)?(.*)$/.exec(dataDir)!
-  switch (scheme) {
-    case "memory":
-      return false
-    case "idb":
-      return (await indexedDB.databases()).some(({ name }) => name === `/pglite/${path}`)
-    case "opfs-ahp":
-    case "memfs2opfs":
-      return opfsHasFiles(path!)
-    default: {
-      const { existsSync } = await import("node:fs")
-      return existsSync(`${directoryOf(dataDir)}/PG_VERSION`)
-    }
-  }
-}
-
-/**
- * A store in the origin's private files cannot be opened again when its first start was cut short. A file beside it says that
- * it was begun, and is gone once it is complete; who finds it begins anew.
- *
- * @returns what to do when the store is complete
- */
-const begin = async (dataDir: string): Promise<() => Promise<void>> => {
-  const [, path] = /^opfs-ahp:\/\/(.*)$/.exec(dataDir) ?? []
-  if (path === undefined) return async () => {}
-  const names = path.split("/").filter(Boolean)
-  const name = names.pop()!
-  const mark = `${name}.begun`
-  let parent = await navigator.storage.getDirectory()
-  for (const folder of names) parent = await parent.getDirectoryHandle(folder, { create: true })
-  const isBegun = await parent.getFileHandle(mark).then(
-    () => true,
-    () => false
-  )
-  if (!isBegun && (await opfsHasFiles(path))) return async () => {}
-  if (isBegun) await parent.removeEntry(name, { recursive: true }).catch(() => {})
-  await parent.getFileHandle(mark, { create: true })
-  return () => parent.removeEntry(mark)
-}
-
-const opfsHasFiles = async (path: string): Promise<boolean> => {
-  try {
-    let directory = await navigator.storage.getDirectory()
-    for (const name of path.split("/").filter(Boolean)) directory = await directory.getDirectoryHandle(name)
-    const { done } = await (directory as unknown as { keys(): AsyncIterator<string> }).keys().next()
-    return done !== true
-  } catch {
-    return false
-  }
-}
 
 const toBlob = async (given: NonNullable<OpenOptions["image"]>): Promise<Blob | undefined> => {
   const image = typeof given === "function" ? await given().catch(() => undefined) : given

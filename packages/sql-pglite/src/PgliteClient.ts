@@ -18,15 +18,16 @@ import * as Client from "@effect/sql/SqlClient"
 import type { Connection } from "@effect/sql/SqlConnection"
 import type { SqlError } from "@effect/sql/SqlError"
 import * as SqlStatement from "@effect/sql/Statement"
-import type { PGliteInterface } from "@electric-sql/pglite"
+import type { PGlite, PGliteInterface } from "@electric-sql/pglite"
 import * as Context from "effect/Context"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Layer from "effect/Layer"
 import * as Option from "effect/Option"
 import type * as Scope from "effect/Scope"
 import type * as Stream from "effect/Stream"
 import { PgliteConnection, type Row } from "./Connection.ts"
-import { clientError, type PgliteLocked, sqlError } from "./Errors.ts"
+import { clientError, type PgliteDead, type PgliteLocked, sqlError } from "./Errors.ts"
 import { prepareImage } from "./Image.ts"
 import { makeNotifications } from "./Notifications.ts"
 import { needsFlush, type OpenOptions, open } from "./Open.ts"
@@ -64,6 +65,8 @@ export interface PgliteSqlClient extends Client.SqlClient {
   ) => Effect.Effect<ReadonlyArray<ReadonlyArray<Row>>, SqlError>
   /** `I` idle, `T` in a transaction, `E` in a failed transaction. */
   readonly transactionStatus: Effect.Effect<TransactionStatus>
+  /** Waits until the instance is dead: from then on every statement fails with it. */
+  readonly died: Effect.Effect<PgliteDead>
   /** The data directory as a tarball, for `image`. Waits for the running transaction to end. */
   readonly dumpDataDir: (compression?: "none" | "gzip" | "auto") => Effect.Effect<File | Blob, SqlError>
   /**
@@ -86,12 +89,22 @@ export const make = (
   Effect.gen(function* () {
     const db = yield* open(options)
     const session = new Session(db, { preparedMax: options.preparedMax ?? 256 })
-    yield* Effect.addFinalizer(() => Effect.sync(() => session.kill("the client was closed")))
+    // PGlite does not flush on close, and a relaxed idb store would lose everything since its last one.
+    const flushLast = Effect.promise(async () => {
+      if (session.dead === undefined && options.pglite === undefined)
+        await (db as unknown as PGlite).fs?.syncToFs(false).catch(() => {})
+    })
+    yield* Effect.addFinalizer(() =>
+      Effect.andThen(
+        flushLast,
+        Effect.sync(() => session.kill("the client was closed"))
+      )
+    )
     yield* session.simple(settingsSql({ ...sessionSettings, ...options.settings }), "object")
 
     const tag = Context.GenericTag<Transaction>(`@synchrotron/sql-pglite/Transaction/${++clients}`)
     const permit = yield* Effect.makeSemaphore(1)
-    const flush = needsFlush(options) ? makeFlush(session) : Effect.void
+    const flush = needsFlush(options) ? makeFlush(session, options.makeRoom) : Effect.void
     const autocommit = new PgliteConnection(session, (use) =>
       permit.withPermits(1)(
         use.pipe(
@@ -167,6 +180,7 @@ export const make = (
       notify: notifications.notify,
       pipeline: (statements: ReadonlyArray<Statement>) => onConnection((_) => _.pipeline(statements)),
       transactionStatus: Effect.sync(() => session.status),
+      died: Deferred.await(session.death),
       dumpDataDir: (compression?: "none" | "gzip" | "auto") =>
         permit.withPermits(1)(
           Effect.tryPromise({
@@ -245,7 +259,7 @@ const endStrayTransaction = (session: Session): Effect.Effect<void, SqlError> =>
  * Writes what was committed to the browser's store. Nothing to do when the write-ahead log has not moved: a
  * look at it costs far less than the file comparison that a sync begins with.
  */
-const makeFlush = (session: Session): Effect.Effect<void, SqlError> => {
+const makeFlush = (session: Session, makeRoom: OpenOptions["makeRoom"]): Effect.Effect<void, SqlError> => {
   let flushedLsn: string | undefined
   const readLsn = session.simple("SELECT pg_current_wal_insert_lsn() AS lsn", "object")
   const sync = (session.db as unknown as { syncToFs(): Promise<void> }).syncToFs.bind(session.db)
@@ -255,7 +269,10 @@ const makeFlush = (session: Session): Effect.Effect<void, SqlError> => {
     return Effect.uninterruptible(
       Effect.tryPromise({
         try: async () => {
-          await sync()
+          await sync().catch(async (cause: unknown) => {
+            if (!(await makeRoom?.(cause))) throw cause
+            await sync()
+          })
           flushedLsn = lsn
         },
         // The instance now shows what the store does not have. Only a reopened one tells the truth.

@@ -13,7 +13,9 @@
 
 import type { SqlError } from "@effect/sql/SqlError"
 import type { PGliteInterface } from "@electric-sql/pglite"
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as FiberId from "effect/FiberId"
 import { PgliteDead, sqlError } from "./Errors.ts"
 import { encodeParam } from "./Types.ts"
 import {
@@ -66,6 +68,7 @@ export class Session {
   readonly db: PGliteInterface
   status: TransactionStatus = "I"
   dead: PgliteDead | undefined
+  readonly death = Deferred.unsafeMake<PgliteDead>(FiberId.none)
   /** Called with each notification, in order. */
   onNotification: (channel: string, payload: string) => void = () => {}
   private readonly writer = new Writer()
@@ -166,6 +169,7 @@ export class Session {
   /** Makes this and all later calls fail. */
   kill(reason: string): PgliteDead {
     this.dead ??= new PgliteDead({ reason })
+    Deferred.unsafeDone(this.death, Effect.succeed(this.dead))
     return this.dead
   }
 

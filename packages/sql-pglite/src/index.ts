@@ -4,6 +4,7 @@ export type { ImageOptions } from "./Image.ts"
 export type { OpenOptions } from "./Open.ts"
 export { jsonParam, PgliteClient, type PgliteClientOptions, type PgliteSqlClient } from "./PgliteClient.ts"
 export type { Statement } from "./Session.ts"
+export * as Store from "./Store.ts"
 export {
   encodeParam,
   parseArray,

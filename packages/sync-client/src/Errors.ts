@@ -14,6 +14,9 @@
  * | `ClientClosed`     | create a new client                                                                 |
  * | `WorkerFailed`     | as its reason says: the worker's script must be there, and call `serveTabs`         |
  * | `TabsDiffer`       | reload this tab, or the others: they run different versions of the application      |
+ * | `StorageFull`      | make room: it is tried again by itself; what is there is safe                       |
+ * | `StoreUnusable`    | as its reason says: reload a newer application, or keep `unsent` and delete it       |
+ * | `DatabaseCrashed`  | do not repeat it: what was executed brought the local database down, twice          |
  */
 import { Schema } from "effect"
 
@@ -85,11 +88,66 @@ export class TabsDiffer extends Schema.TaggedError<TabsDiffer>()("TabsDiffer", {
   }
 }
 
-/** The worker of a tab did not start. */
+/** The worker of a tab did not start, or died too often. */
 export class WorkerFailed extends Schema.TaggedError<WorkerFailed>()("WorkerFailed", {
   reason: Schema.String
 }) {
   override get message() {
-    return `The worker of this tab did not start: ${this.reason}. Its script must be there, run as a module, and call serveTabs.`
+    return `The worker of this tab failed: ${this.reason}. Its script must be there, run as a module, and call serveTabs.`
+  }
+}
+
+/** The browser's storage is full. Nothing was executed. */
+export class StorageFull extends Schema.TaggedError<StorageFull>()("StorageFull", {
+  usedBytes: Schema.NullOr(Schema.Number),
+  quotaBytes: Schema.NullOr(Schema.Number)
+}) {
+  override get message() {
+    return "The storage of this browser is full, so nothing new can be kept. What is there is safe and is still synced. Free some space on this device, and try again."
+  }
+}
+
+/** A record that was not judged by the authority, as it is in a store that cannot be used. */
+const Unsent = Schema.Struct({
+  id: Schema.String,
+  name: Schema.String,
+  version: Schema.Number,
+  args: Schema.Unknown,
+  hlc: Schema.String
+})
+
+/**
+ * There is a local database, and it cannot be used. It is left as it is: `unsent` has what would be lost with it, or is null
+ * when it cannot be read.
+ *
+ * - `too-new`: a newer version of the application has written it. Load that one.
+ * - `damaged`: it cannot be opened or read. Hand `unsent` to the user, then `destroyStore` and start again: all that the
+ *   server has comes back.
+ */
+export class StoreUnusable extends Schema.TaggedError<StoreUnusable>()("StoreUnusable", {
+  reason: Schema.Literal("too-new", "damaged"),
+  dataDir: Schema.String,
+  unsent: Schema.NullOr(Schema.Array(Unsent)),
+  cause: Schema.Defect
+}) {
+  override get message() {
+    const unsent =
+      this.unsent === null
+        ? "What was not sent from it cannot be read."
+        : `${this.unsent.length} operations in it were not sent.`
+    const wayOut =
+      this.reason === "too-new"
+        ? "It was written by a newer version of this application: reload to get that one."
+        : "Keep `unsent`, delete it with destroyStore, and start again: what the server has comes back."
+    return `The local database ${this.dataDir} cannot be used. ${unsent} ${wayOut} (${this.cause instanceof Error ? this.cause.message : String(this.cause)})`
+  }
+}
+
+/** The local database died each time that this was run. It was not executed; everything else goes on. */
+export class DatabaseCrashed extends Schema.TaggedError<DatabaseCrashed>()("DatabaseCrashed", {
+  reason: Schema.String
+}) {
+  override get message() {
+    return `The local database died while this was run, and did so again when it was repeated, so it was given up: ${this.reason}. Look for endless recursion in the SQL of the action or query.`
   }
 }

@@ -34,3 +34,11 @@ export const liveQueryIntervalMs = 16
 export const liveQueryLingerMs = 1_000
 /** How long to wait for another tab (or the page before a reload) to give the database free. */
 export const databaseLockWaitMs = 5_000
+/** Room that is held back in the browser's storage until that is full, to bring what is there to safety. */
+export const storageReserveBytes = 4 * 1024 * 1024
+/** How often the browser's storage is looked at. */
+export const storageCheckMs = 30_000
+/** How often a tab starts its worker again within the time below, when that or its database dies. */
+export const workerRestartsMax = 4
+/** Restarts that are longer ago than this do not count. */
+export const workerRestartWindowMs = 60_000

@@ -1,6 +1,7 @@
 /** What the session is doing, for people and programs. One plain value; it only says what is known. */
 import type { Cursors } from "@synchrotron/sync-core"
 import * as Observable from "./Observable.ts"
+import { same as sameValue } from "./share.ts"
 
 /**
  * - `idle`: nothing is under way; the last sync went well, or none was tried yet
@@ -27,6 +28,18 @@ export interface Load extends Cursors.Progress {
   readonly phase: "fetching" | "applying"
 }
 
+/** Where the local database is kept. What is not known is null. */
+export interface Storage {
+  readonly kind: "opfs" | "indexeddb" | "memory" | "directory"
+  /** Whether the browser has promised not to delete it when the device runs short of room. */
+  readonly persisted: boolean | null
+  /** Of all that this origin keeps, as the browser says. */
+  readonly usedBytes: number | null
+  readonly quotaBytes: number | null
+  /** Nothing new is executed until there is room again; what is there is safe, and is synced. */
+  readonly full: boolean
+}
+
 export interface Status {
   readonly phase: Phase
   /** False when the device says that it is offline, or when the last attempt did not reach the server. */
@@ -51,6 +64,8 @@ export interface Status {
   readonly firstSyncDone: boolean
   /** Null when no load is on its way. */
   readonly load: Load | null
+  /** Null until the database is open. */
+  readonly storage: Storage | null
 }
 
 export const initial: Status = {
@@ -65,7 +80,8 @@ export const initial: Status = {
   clockOffsetMs: 0,
   seq: 0,
   firstSyncDone: false,
-  load: null
+  load: null,
+  storage: null
 }
 
 export interface StatusStore extends Observable.Store<Status> {
@@ -79,16 +95,4 @@ export const make = (): StatusStore => {
 }
 
 const same = (a: Status, b: Status): boolean =>
-  (Object.keys(a) as ReadonlyArray<keyof Status>).every((key) =>
-    key === "error"
-      ? sameError(a.error, b.error)
-      : key === "load"
-        ? a.load?.rowsDone === b.load?.rowsDone &&
-          a.load?.rowsTotal === b.load?.rowsTotal &&
-          a.load?.phase === b.load?.phase
-        : a[key] === b[key]
-  )
-
-const sameError = (a: StatusError | null, b: StatusError | null): boolean =>
-  a === b ||
-  (a !== null && b !== null && a.tag === b.tag && a.message === b.message && a.retryable === b.retryable)
+  (Object.keys(a) as ReadonlyArray<keyof Status>).every((key) => sameValue(a[key], b[key]))

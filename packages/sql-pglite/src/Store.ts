@@ -1,0 +1,57 @@
+/** Where an instance keeps its files, and whether there are any. */
+
+export const storeOf = (dataDir: string | undefined): "memory" | "directory" | "browser" => {
+  if (dataDir === undefined || dataDir === "" || dataDir.startsWith("memory://")) return "memory"
+  return /^(?:idb|opfs-ahp|memfs2opfs):\/\//.test(dataDir) ? "browser" : "directory"
+}
+
+export const directoryOf = (dataDir: string): string => dataDir.replace(/^file:\/\//, "")
+
+/** Whether there is a complete store. */
+export const exists = async (dataDir: string): Promise<boolean> => {
+  const { path, scheme } = partsOf(dataDir)
+  switch (scheme) {
+    case "memory":
+      return false
+    case "idb":
+      return (await indexedDB.databases()).some(({ name }) => name === `/pglite/${path}`)
+    case "opfs-ahp":
+    case "memfs2opfs":
+      return (await import("./OpfsStore.ts")).isComplete(path)
+    default: {
+      const { existsSync } = await import("node:fs")
+      return existsSync(`${directoryOf(dataDir)}/PG_VERSION`)
+    }
+  }
+}
+
+/** Deletes a store with everything in it. Nobody may have it open. */
+export const destroy = async (dataDir: string): Promise<void> => {
+  const { path, scheme } = partsOf(dataDir)
+  switch (scheme) {
+    case "memory":
+      return
+    case "idb":
+      return deleteIndexedDb(`/pglite/${path}`)
+    case "opfs-ahp":
+    case "memfs2opfs":
+      return (await import("./OpfsStore.ts")).remove(path)
+    default: {
+      const { rm } = await import("node:fs/promises")
+      return rm(directoryOf(dataDir), { recursive: true, force: true, maxRetries: 5 })
+    }
+  }
+}
+
+const partsOf = (dataDir: string): { readonly scheme: string | undefined; readonly path: string } => {
+  const [, scheme, path] = /^(?:([a-z0-9-]+):\/\/)?(.*)$/.exec(dataDir)!
+  return { scheme, path: path! }
+}
+
+const deleteIndexedDb = (name: string): Promise<void> =>
+  new Promise((resolve, reject) => {
+    const request = indexedDB.deleteDatabase(name)
+    request.onsuccess = () => resolve()
+    request.onerror = () => reject(request.error)
+    request.onblocked = () => reject(new Error(`${name} is open in another tab or worker.`))
+  })
