@@ -1,7 +1,10 @@
 /** The types of executing operations: results by index, errors as declared by the actions. */
 import type { Action, Answers, Outcome, RecordId, Replica } from "@synchrotron/sync-core"
 import type { Effect } from "effect"
-import type { ClientClosed, OutcomeForgotten } from "./Errors.ts"
+import type { ClientClosed, OutcomeForgotten, StorageFull } from "./Errors.ts"
+
+/** What executing fails with: the action's own errors, and those of the engine. */
+export type ExecuteError<E> = Replica.ExecuteError<E> | StorageFull
 
 export type ResultOf<Op> = Op extends Action.Operation<infer Result, infer _E> ? Result : never
 export type ErrorOf<Op> = Op extends Action.Operation<infer _Result, infer E> ? E : never
@@ -17,7 +20,7 @@ export type BatchResult<Result, E> =
   | { readonly _tag: "Failure"; readonly error: E }
 
 export type BatchResults<Ops extends ReadonlyArray<Action.AnyOperation>> = {
-  readonly [I in keyof Ops]: BatchResult<ResultOf<Ops[I]>, Replica.ExecuteError<ErrorOf<Ops[I]>>>
+  readonly [I in keyof Ops]: BatchResult<ResultOf<Ops[I]>, ExecuteError<ErrorOf<Ops[I]>>>
 }
 
 /** A record that ran locally: its value now, and the authority's verdict when it comes. */
@@ -28,12 +31,12 @@ export interface Execution<Result> extends Replica.Executed<Result> {
 /** Runs operations. */
 export interface Execute {
   /** Runs one operation; gives what the action gave. Durable when it succeeds, and sent soon. */
-  <Result, E>(operation: Action.Operation<Result, E>): Effect.Effect<Result, Replica.ExecuteError<E>>
+  <Result, E>(operation: Action.Operation<Result, E>): Effect.Effect<Result, ExecuteError<E>>
   /** Runs operations as one record: all or nothing, here and on the authority. */
   <const Ops extends ReadonlyArray<Action.AnyOperation>>(
     operations: Ops,
     options?: { readonly transaction?: true }
-  ): Effect.Effect<Results<Ops>, Replica.ExecuteError<ErrorOf<Ops[number]>>>
+  ): Effect.Effect<Results<Ops>, ExecuteError<ErrorOf<Ops[number]>>>
   /** Runs operations one after the other, each a record of its own; one that fails does not stop the rest. */
   <const Ops extends ReadonlyArray<Action.AnyOperation>>(
     operations: Ops,
@@ -46,9 +49,9 @@ export interface Submit {
   <Result, E>(
     operation: Action.Operation<Result, E>,
     call?: Answers.Call
-  ): Effect.Effect<Execution<Result>, Replica.ExecuteError<E>>
+  ): Effect.Effect<Execution<Result>, ExecuteError<E>>
   <const Ops extends ReadonlyArray<Action.AnyOperation>>(
     operations: Ops,
     call?: Answers.Call
-  ): Effect.Effect<Execution<Results<Ops>>, Replica.ExecuteError<ErrorOf<Ops[number]>>>
+  ): Effect.Effect<Execution<Results<Ops>>, ExecuteError<ErrorOf<Ops[number]>>>
 }

@@ -10,9 +10,8 @@
  * program.pipe(Effect.provide(SyncClient.layer({ app, dataDir: "idb://todo", server: { url, token } })))
  * ```
  */
-import { Reactivity } from "@effect/experimental"
 import { SqlClient, type SqlError } from "@effect/sql"
-import { PgliteClient, type PgliteClientOptions, type PgliteLocked } from "@synchrotron/sql-pglite"
+import type { PgliteClientOptions, PgliteDead, PgliteLocked } from "@synchrotron/sql-pglite"
 import {
   type Action,
   type Answers,
@@ -28,9 +27,15 @@ import {
 } from "@synchrotron/sync-core"
 import { Cause, Context, Effect, Layer, type Scope, Stream, type Subscribable } from "effect"
 import * as Connectivity from "./Connectivity.ts"
-import * as DatabaseLock from "./DatabaseLock.ts"
-import { type ClientClosed, type DatabaseInUse, OutcomeForgotten, UserUnknown } from "./Errors.ts"
-import type { Execute, Execution, Submit } from "./Execute.ts"
+import {
+  type ClientClosed,
+  type DatabaseInUse,
+  OutcomeForgotten,
+  type StorageFull,
+  type StoreUnusable,
+  UserUnknown
+} from "./Errors.ts"
+import type { Execute, ExecuteError, Execution, Submit } from "./Execute.ts"
 import * as Inbox from "./Inbox.ts"
 import { claimsOf } from "./Jwt.ts"
 import type { LivePath } from "./LivePath.ts"
@@ -42,6 +47,9 @@ import { type Query, query } from "./Reader.ts"
 import * as Session from "./Session.ts"
 import * as SessionState from "./SessionState.ts"
 import * as Status from "./Status.ts"
+import { isFull } from "./store/isFull.ts"
+import * as Store from "./store/open.ts"
+import type { Room } from "./store/room.ts"
 import { Transport } from "./Transport.ts"
 import * as TransportHttp from "./TransportHttp.ts"
 
@@ -53,7 +61,7 @@ export interface SyncClient extends Pick<Session.Session, "sync" | "settled" | "
   readonly executeAction: <Args, Encoded, Result, E>(
     action: Action.Action<Args, Encoded, Result, E>,
     args: Args
-  ) => Effect.Effect<Result, Replica.ExecuteError<E>>
+  ) => Effect.Effect<Result, ExecuteError<E>>
   /** As `execute`, and gives the record's id and its outcome with the value. */
   readonly submit: Submit
   /**
@@ -106,6 +114,8 @@ export interface SessionOptions {
   readonly settings?: Partial<SessionState.Settings> | undefined
   /** @internal */
   readonly views?: Views | undefined
+  /** @internal */
+  readonly room?: Room | undefined
 }
 
 export interface ReplicaOptions extends Pick<Replica.ReplicaOptions, "app" | "purityCheck"> {
@@ -116,7 +126,10 @@ export interface ReplicaOptions extends Pick<Replica.ReplicaOptions, "app" | "pu
 }
 
 export interface Options extends SessionOptions, ReplicaOptions {
-  /** `memory://`, a directory (Node), or `idb://name` (browser). */
+  /**
+   * A directory in Node. In a browser a name: it is kept where commits are fast, or in IndexedDB; `opfs-ahp://name`, `idb://name`
+   * say where. `memory://`: nowhere.
+   */
   readonly dataDir: string
   /** Where the server is, and the token that says who the user is. */
   readonly server: TransportHttp.Options
@@ -142,12 +155,19 @@ export interface Options extends SessionOptions, ReplicaOptions {
 export type OpenError =
   | UserUnknown
   | DatabaseInUse
+  | StoreUnusable
   | PgliteLocked
   | TablesUnsupported
   | DatabaseTooNew
   | MigrationChanged
   | DatabaseOfOther
   | SqlError.SqlError
+
+/** A client that has opened its database itself. */
+export interface OpenClient extends SyncClient {
+  /** Waits until the database is dead and every call fails, see `PgliteDead`. Close the client, and open another one. */
+  readonly died: Effect.Effect<PgliteDead>
+}
 
 /** A client on a replica that is open already: what the others are made of. */
 export const fromReplica = (
@@ -157,6 +177,7 @@ export const fromReplica = (
   Effect.gen(function* () {
     const sql = yield* SqlClient.SqlClient
     const { live, rejected, status } = options.views ?? makeViews()
+    const { room } = options
     const outcomes = new Outcomes()
     yield* Effect.addFinalizer(() => Effect.sync(() => outcomes.close()))
     yield* Effect.forkScoped(
@@ -172,7 +193,14 @@ export const fromReplica = (
     yield* live.start({ client: sql, synced: new Set(options.app.tables.map(({ name }) => name)) })
 
     const session: Session.Session = yield* Session.make({
-      replica,
+      replica:
+        room === undefined
+          ? replica
+          : {
+              ...replica,
+              receive: (...answer) =>
+                Effect.tapError(replica.receive(...answer), (error) => Effect.promise(() => room.make(error)))
+            },
       transport: yield* Transport,
       livePath: options.livePath?.(replica),
       status,
@@ -194,6 +222,24 @@ export const fromReplica = (
     const inbox = Inbox.make({ replica, store: rejected, status, onRetried: session.executed })
     yield* inbox.list
 
+    /** What was asked for before may have been executed, and is only answered. */
+    const inRoom =
+      (call: Answers.Call | undefined) =>
+      <A, E>(execution: Effect.Effect<A, E>): Effect.Effect<A, E | StorageFull> =>
+        room === undefined
+          ? execution
+          : Effect.zipRight(
+              call?.again ? Effect.void : room.check,
+              Effect.catchAll(execution, (error) =>
+                isFull(error)
+                  ? Effect.promise(() => room.make(error)).pipe(
+                      Effect.zipRight(room.check),
+                      Effect.zipRight(Effect.fail(error))
+                    )
+                  : Effect.fail(error)
+              )
+            )
+
     const outcome: SyncClient["outcome"] = (id) =>
       Effect.gen(function* () {
         const known = outcomes.get(id)
@@ -212,6 +258,7 @@ export const fromReplica = (
         ? replica.executeAll(operations, call)
         : replica.execute(operations as Action.AnyOperation, call)
       ).pipe(
+        inRoom(call),
         Effect.tap((executed) => (executed.again ? Effect.void : session.executed(executed.id))),
         // A record that exists is counted, even when the caller is interrupted.
         Effect.uninterruptible,
@@ -256,7 +303,7 @@ export const make = (
   options: SessionOptions & ReplicaOptions & { readonly userId: string }
 ): Effect.Effect<
   SyncClient,
-  Exclude<OpenError, UserUnknown | DatabaseInUse | PgliteLocked>,
+  Exclude<OpenError, UserUnknown | DatabaseInUse | StoreUnusable | PgliteLocked>,
   SqlClient.SqlClient | Transport | Scope.Scope
 > =>
   Effect.gen(function* () {
@@ -271,12 +318,12 @@ export const make = (
   })
 
 /** Opens the local database and connects it to the server, for the life of the scope. */
-export const open = (options: Options): Effect.Effect<SyncClient, OpenError, Scope.Scope> =>
+export const open = (options: Options): Effect.Effect<OpenClient, OpenError, Scope.Scope> =>
   Effect.gen(function* () {
     const { app, dataDir, fetch, image, live: mode = "sse", pglite, server } = options
     const user = yield* userOf(options)
-    yield* DatabaseLock.acquire(dataDir)
-    const sql = yield* Effect.provide(PgliteClient.make({ ...pglite, dataDir, image }), Reactivity.layer)
+    const views = options.views ?? makeViews()
+    const { explain, room, sql } = yield* Store.open({ ...pglite, dataDir, image, status: views.status })
     const given = yield* options.transport?.(server) ?? Effect.succeed(undefined)
     const livePath = ({ clientId }: Replica.Replica) =>
       mode === false
@@ -284,13 +331,15 @@ export const open = (options: Options): Effect.Effect<SyncClient, OpenError, Sco
         : given === undefined
           ? LiveShape.make({ ...server, fetch, clientId, schema: app.schemaHash, mode })
           : given.livePath
-    return yield* make({ livePath, ...options, ...user }).pipe(
+    const client = yield* make({ livePath, ...options, ...user, views, room }).pipe(
+      Effect.catchAll(explain),
       Effect.provideService(SqlClient.SqlClient, sql),
       Effect.provideServiceEffect(
         Transport,
         given === undefined ? TransportHttp.makeFetch({ ...server, fetch }) : Effect.succeed(given)
       )
     )
+    return { ...client, died: sql.died }
   })
 
 export const layer = (options: Options): Layer.Layer<SyncClient, OpenError> =>

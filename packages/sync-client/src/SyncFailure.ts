@@ -1,9 +1,10 @@
 /** Why a sync could not be done, and what that means for the session. */
 import type { SqlError } from "@effect/sql"
 import type { Hlc, RowsInvalid } from "@synchrotron/sync-core"
-import type { ClientClosed, SyncPaused } from "./Errors.ts"
+import { type ClientClosed, StorageFull, type SyncPaused } from "./Errors.ts"
 import type { FailureKind } from "./SessionState.ts"
 import type { StatusError } from "./Status.ts"
+import { isFull } from "./store/isFull.ts"
 import type { TransportError } from "./Transport.ts"
 
 /**
@@ -35,11 +36,14 @@ export const kindOf = (failure: unknown): FailureKind => {
 export const tagOf = (failure: unknown): string =>
   typeof failure === "object" && failure !== null && "_tag" in failure ? String(failure._tag) : "Defect"
 
-export const toStatusError = (failure: unknown): StatusError => ({
-  tag: tagOf(failure),
-  message: failure instanceof Error ? failure.message : String(failure),
-  retryable: kindOf(failure) !== "final"
-})
+export const toStatusError = (failure: unknown): StatusError =>
+  isFull(failure)
+    ? toStatusError(new StorageFull({ usedBytes: null, quotaBytes: null }))
+    : {
+        tag: tagOf(failure),
+        message: failure instanceof Error ? failure.message : String(failure),
+        retryable: kindOf(failure) !== "final"
+      }
 
 /** What the failure says about the network: null when it happened before the network was used. */
 export const reachedServer = (failure: unknown): boolean | null => {

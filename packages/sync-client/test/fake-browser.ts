@@ -2,6 +2,7 @@
 
 import type { OpeningClient } from "../src/createSyncClient.ts"
 import { type FollowOptions, follow } from "../src/tabs/follow.ts"
+import { keep, type Life } from "../src/tabs/keep.ts"
 import { lead } from "../src/tabs/lead.ts"
 import { leaderLockName } from "../src/tabs/Messages.ts"
 import type { Surroundings } from "../src/tabs/Surroundings.ts"
@@ -77,6 +78,8 @@ export class FakeBrowser {
 export class FakeTab {
   alive = true
   leads = false
+  /** How many workers it has started. */
+  workers = 0
   readonly client: OpeningClient
   /** It dies before the message after so many. */
   messagesLeft = Number.POSITIVE_INFINITY
@@ -89,14 +92,27 @@ export class FakeTab {
     const ended = new Promise<void>((resolve) => {
       this.end = resolve
     })
-    void surroundings.lock(leaderLockName(options.store), async () => {
-      if (!this.alive) return
-      this.leads = true
-      await lead(options, surroundings, ended)
-    })
+    const stop = new AbortController()
+    const live = async () => {
+      let life: Life = { _tag: "Closed" }
+      this.workers++
+      await surroundings.lock(leaderLockName(options.store), async () => {
+        if (!this.alive) return
+        this.leads = true
+        life = await lead(options, surroundings, ended)
+        this.leads = false
+      })
+      return life
+    }
+    const kept = keep(live, options.store, surroundings, stop.signal)
     this.client = follow(options, surroundings, {
-      failed: new Promise(() => {}),
-      close: async () => this.kill()
+      failed: new Promise((resolve) => {
+        void kept.then((error) => error !== undefined && resolve(error as Error))
+      }),
+      close: async () => {
+        stop.abort()
+        this.kill()
+      }
     })
   }
 

@@ -7,6 +7,7 @@ import { Action, SyncApp, SyncTable } from "@synchrotron/sync-core"
 import { Effect, Schema } from "effect"
 import fc from "fast-check"
 import { afterEach, describe, expect, it } from "vitest"
+import * as Limits from "../src/Limits.ts"
 import { delta, patch } from "../src/tabs/Delta.ts"
 import { decoder, encode } from "../src/tabs/errors.ts"
 import { FakeBrowser, FakeTab } from "./fake-browser.ts"
@@ -253,6 +254,66 @@ describe("I4: a leader that is killed", () => {
       ),
       { numRuns: 12, seed: 5 }
     )
+  })
+})
+
+describe("a database that dies", () => {
+  const crash = Action.make("crash", {
+    args: Schema.Struct({}),
+    run: ({ sql }) => Effect.orDie(sql`SELECT endless()`)
+  })
+  const crashing = SyncApp.make({
+    name: "crashing",
+    migrations: [
+      ...counting.migrations,
+      {
+        id: "002",
+        sql: "CREATE FUNCTION endless() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN endless(); END'"
+      }
+    ],
+    tables: [SyncTable.make("counts", { audience: "'all'" })],
+    actions: [increment, crash],
+    audiences: "SELECT 'all'"
+  })
+  const openCrashing = async () => {
+    const folder = await mkdtemp(join(tmpdir(), "tabs-"))
+    const browser = new FakeBrowser()
+    const open = async () =>
+      openTab(browser, new FakeAuthority(), {
+        app: crashing,
+        store: folder,
+        dataDir: join(folder, "db"),
+        image: await databaseImage(),
+        paused: true,
+        // So that an endless recursion overflows the stack of the WebAssembly.
+        pglite: { startParams: ["-c", "max_stack_depth=1000kB"] }
+      })
+    return { tabs: [await open(), await open()] as const, folder }
+  }
+
+  it("I4: is opened again; what it died of is given up, and all else is done once", async () => {
+    const { folder, tabs } = await openCrashing()
+    const [, tab] = tabs
+    const live = tab.client.liveQuery<{ n: number }>("SELECT n FROM counts")
+    const before = Array.from({ length: 5 }, () => tab.client.execute(increment({})))
+    const crashed = tab.client.execute(crash({}))
+    const after = Array.from({ length: 5 }, () => tab.client.execute(increment({})))
+    expect(await caught(crashed)).toMatchObject({ _tag: "DatabaseCrashed" })
+    expect(await Promise.all([...before, ...after])).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+    await until(() => live.get().rows[0]?.n === 10)
+    expect((await tab.client.pending()).length).toBe(10)
+    for (const { client } of tabs) await client.close()
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 })
+  })
+
+  it("again and again is given up, and says why", async () => {
+    const { folder, tabs } = await openCrashing()
+    const live = tabs[1].client.liveQuery("SELECT endless()")
+    await until(() => live.get().state === "error")
+    expect(live.get().error).toMatchObject({ _tag: "DatabaseNotOpen", cause: { _tag: "WorkerFailed" } })
+    expect(tabs[1].workers).toBe(1 + Limits.workerRestartsMax)
+    expect(await caught(tabs[1].client.query("SELECT 1"))).toMatchObject({ _tag: "WorkerFailed" })
+    await rm(folder, { recursive: true, force: true, maxRetries: 5 })
   })
 })
 

@@ -6,13 +6,15 @@
  * |------------------------------|-----------|----------------------------------------------------------------------|
  * | `synchrotron:<store>`        | leader    | `Leads`: from now on, and to whoever asks                            |
  * |                              | tab       | `Who`: asks; `Hello`: follows this leader                            |
- * | `synchrotron:<store>:<tab>`  | leader    | `Welcome` or `Refused`, then `Answer`, `Shown`, `Status`, `Rejected` |
+ * | `synchrotron:<store>:<tab>`  | leader    | `Welcome` or `Refused`, then `Answer`, `Shown`, `Status`, `Rejected`; |
+ * |                              |           | `Died`: its database is unusable, and was so before it could answer  |
  * |                              | tab       | `Ask`, `Watch`, `Unwatch`, `Bye`                                     |
  *
  * | lock                         | held by                                                                          |
  * |------------------------------|----------------------------------------------------------------------------------|
  * | `synchrotron:leader:<store>` | the leader: the browser frees it when its tab is gone, and another one leads     |
  * | `synchrotron:tab:<tab>`      | the tab: the leader asks for it to hear that the tab is gone                     |
+ * | `synchrotron:worker:<id>`    | a worker: its tab asks for it to hear that the worker is gone                    |
  *
  * Every message to a leader names it, so that none is taken for its successor's. A tab keeps what it asked for until the
  * answer is there, and asks the next leader again. What is executed has an id of its own (`Answers.Call`), so it is executed
@@ -27,6 +29,7 @@ import type { ErrorText } from "./errors.ts"
 export const channelName = (store: string): string => `synchrotron:${store}`
 export const tabChannelName = (store: string, tab: string): string => `synchrotron:${store}:${tab}`
 export const leaderLockName = (store: string): string => `synchrotron:leader:${store}`
+export const workerLockName = (worker: string): string => `synchrotron:worker:${worker}`
 export const tabLockName = (tab: string): string => `synchrotron:tab:${tab}`
 
 /** An operation with its args as the action's schema encodes them. */
@@ -69,6 +72,7 @@ export type ToTab = { readonly leader: string } & (
       readonly rejected: ReadonlyArray<Replica.RejectedRecord>
     }
   | { readonly _tag: "Refused"; readonly error: ErrorText }
+  | { readonly _tag: "Died"; readonly reason: string }
   | { readonly _tag: "Answer"; readonly ask: number; readonly value: unknown }
   | { readonly _tag: "Answer"; readonly ask: number; readonly error: ErrorText }
   /** All that one commit has changed comes at once. `delta`: from the rows that came before, if any. */

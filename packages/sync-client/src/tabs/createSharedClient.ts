@@ -1,9 +1,10 @@
 /** A client whose database is in a worker, and is shared by all tabs of the browser. */
 import type { OpeningClient } from "../createSyncClient.ts"
-import { WorkerFailed } from "../Errors.ts"
 import type * as SyncClient from "../SyncClient.ts"
-import { type ErrorClass, encode } from "./errors.ts"
+import { decoder, type ErrorClass, encode } from "./errors.ts"
 import { follow } from "./follow.ts"
+import { keep, type Life } from "./keep.ts"
+import { workerLockName } from "./Messages.ts"
 import { browser } from "./Surroundings.ts"
 import type { FromWorker, ToWorker } from "./worker.ts"
 
@@ -20,6 +21,11 @@ export interface SharedOptions
    * as an `Error` with the same `_tag` and fields.
    */
   readonly errors?: ReadonlyArray<ErrorClass> | undefined
+  /**
+   * Whether the browser is asked not to delete the database when the device runs short of room, once something is in it that
+   * the server does not have. Some browsers then ask the user. True unless given.
+   */
+  readonly persist?: boolean | undefined
 }
 
 /**
@@ -29,7 +35,7 @@ export interface SharedOptions
  * const client = createSharedClient({
  *   app,
  *   worker: () => new Worker(new URL("./worker.ts", import.meta.url), { type: "module" }),
- *   dataDir: "idb://todo",
+ *   dataDir: "todo",
  *   userId: "ada",
  *   server: { url: "/", token: () => session.token() }
  * })
@@ -41,48 +47,81 @@ export interface SharedOptions
  * `structuredClone` takes.
  */
 export const createSharedClient = ({ errors, worker: start, ...options }: SharedOptions): OpeningClient => {
-  const { app, server, ...given } = options
-  const worker = start()
-  const tell = (message: ToWorker) => worker.postMessage(message)
-  let begun = false
-  let closed = () => {}
-  const closing = new Promise<void>((resolve) => {
-    closed = resolve
-  })
-  const failed = new Promise<Error>((resolve) => {
-    worker.onerror = ({ message }) => {
-      if (begun) return
-      resolve(new WorkerFailed({ reason: message || "its script could not be loaded" }))
-      closed()
-    }
-  })
-  worker.onmessage = async ({ data }: MessageEvent<FromWorker>) => {
-    begun = true
-    if (data._tag === "Closed") closed()
-    if (data._tag !== "Token") return
-    const { ask } = data
-    try {
-      const token = typeof server.token === "string" ? server.token : await server.token()
-      tell({ _tag: "Token", ask, token })
-    } catch (error) {
-      tell({ _tag: "Token", ask, error: encode(error) })
-    }
-  }
-  tell({
-    _tag: "Begin",
-    options: {
-      ...given,
-      url: new URL(server.url, location.href).href,
-      token: typeof server.token === "string" ? server.token : null,
-      timeoutMs: server.timeoutMs
-    }
-  })
-  return follow({ app, store: options.dataDir, userId: options.userId, errors }, browser, {
-    failed,
+  const { app, persist = true, server, ...given } = options
+  const decodeError = decoder(errors ?? [])
+  const stop = new AbortController()
+  let tell: (message: ToWorker) => void = () => {}
+  const live = () =>
+    new Promise<Life>((resolve) => {
+      const worker = start()
+      const id = crypto.randomUUID()
+      let begun = false
+      const end = (life: Life) => {
+        worker.terminate()
+        tell = () => {}
+        resolve(life)
+      }
+      tell = (message) => worker.postMessage(message)
+      worker.onerror = ({ message }) => {
+        if (!begun) end({ _tag: "NotLoaded", reason: message || "its script could not be loaded" })
+      }
+      worker.onmessage = async ({ data }: MessageEvent<FromWorker>) => {
+        switch (data._tag) {
+          case "Begun":
+            begun = true
+            // Nobody frees it but the browser, when the worker is gone.
+            void browser.lock(workerLockName(id), async () => end({ _tag: "Died", reason: "it was ended" }))
+            return
+          case "Failed":
+            return end({ _tag: "Failed", error: decodeError(data.error) })
+          case "Token": {
+            const { ask } = data
+            try {
+              const token = typeof server.token === "string" ? server.token : await server.token()
+              tell({ _tag: "Token", ask, token })
+            } catch (error) {
+              tell({ _tag: "Token", ask, error: encode(error) })
+            }
+            return
+          }
+          default:
+            return end(data)
+        }
+      }
+      tell({
+        _tag: "Begin",
+        options: {
+          ...given,
+          worker: id,
+          url: new URL(server.url, location.href).href,
+          token: typeof server.token === "string" ? server.token : null,
+          timeoutMs: server.timeoutMs
+        }
+      })
+      if (stop.signal.aborted) tell({ _tag: "Close" })
+    })
+  const kept = keep(live, options.dataDir, browser, stop.signal)
+  const client = follow({ app, store: options.dataDir, userId: options.userId, errors }, browser, {
+    failed: new Promise((resolve) => {
+      void kept.then((error) => {
+        if (error !== undefined) resolve(error as Error)
+      })
+    }),
     close: async () => {
+      stop.abort()
       tell({ _tag: "Close" })
-      await closing
-      worker.terminate()
+      await kept
     }
+  })
+  if (persist) persistOnceNeeded(client.status)
+  return client
+}
+
+/** Something is here that is nowhere else: from then on the browser shall not delete it to make room. */
+const persistOnceNeeded = (status: OpeningClient["status"]): void => {
+  const unwatch = status.subscribe(({ pending }) => {
+    if (pending === 0) return
+    unwatch()
+    navigator.storage?.persist?.().catch(() => {})
   })
 }

@@ -7,7 +7,7 @@ import {
   type OpeningClient,
   type PromiseClient
 } from "../createSyncClient.ts"
-import { ClientClosed, DatabaseNotOpen } from "../Errors.ts"
+import { ClientClosed, DatabaseCrashed, DatabaseNotOpen } from "../Errors.ts"
 import * as SyncClient from "../SyncClient.ts"
 import { shareRows } from "../share.ts"
 import { decoder as rowDecoder } from "../typedRows.ts"
@@ -36,11 +36,16 @@ export interface FollowOptions {
 
 interface Asked {
   readonly what: Question
-  /** Whether a leader has been asked. */
-  sent: boolean
+  /** The leader that was asked last. */
+  of: string | null
+  /** How many leaders' databases died over it. */
+  deaths: number
   readonly resolve: (value: unknown) => void
   readonly reject: (error: unknown) => void
 }
+
+/** So often may a leader's database die over a question until it is not asked again. */
+const deathsMax = 2
 
 interface Own {
   /** Why this tab cannot take part. */
@@ -81,17 +86,37 @@ export const follow = (options: FollowOptions, surroundings: Surroundings, worke
   const tell = (message: Distribute<ToLeader>) => {
     if (leader !== null) own.send({ ...message, leader })
   }
+  /**
+   * What was asked of a leader whose database died over it, or over one of the others. They are asked again one at a time, and
+   * nothing that comes after them before, so that it shows which one it dies of.
+   */
+  const suspects = new Set<number>()
   const send = (ask: number, one: Asked) => {
-    if (!welcome) return
-    tell({ _tag: "Ask", ask, again: one.sent, what: one.what, heard })
+    if (!welcome || one.of === leader) return
+    if (suspects.size > 0 && isOfDatabase(one.what) && suspects.values().next().value !== ask) return
+    tell({ _tag: "Ask", ask, again: one.of !== null, what: one.what, heard })
     heard = []
-    one.sent = true
+    one.of = leader
+  }
+  const sendAll = () => {
+    for (const [number, one] of asked) send(number, one)
+  }
+  const died = (reason: string) => {
+    welcome = false
+    for (const [number, one] of asked) {
+      if (one.of !== leader || !isOfDatabase(one.what)) continue
+      suspects.add(number)
+      if (++one.deaths < deathsMax) continue
+      suspects.delete(number)
+      asked.delete(number)
+      one.reject(new DatabaseCrashed({ reason }))
+    }
   }
   const ask = <A>(what: Question): Promise<A> =>
     new Promise<A>((resolve, reject) => {
       const reason = closed ? new ClientClosed() : failure
       if (reason !== undefined) return reject(reason)
-      const one: Asked = { what, sent: false, resolve: resolve as (value: unknown) => void, reject }
+      const one: Asked = { what, of: null, deaths: 0, resolve: resolve as (value: unknown) => void, reject }
       asked.set(++asks, one)
       send(asks, one)
     })
@@ -119,11 +144,13 @@ export const follow = (options: FollowOptions, surroundings: Surroundings, worke
         welcome = true
         views.status.set(message.status)
         views.rejected.set(message.rejected)
-        for (const [number, one] of asked) send(number, one)
+        sendAll()
         views.live.restart()
         return open()
       case "Refused":
         return fail(decodeError(message.error))
+      case "Died":
+        return died(message.reason)
       case "Status":
         return views.status.set(message.status)
       case "Rejected":
@@ -148,6 +175,7 @@ export const follow = (options: FollowOptions, surroundings: Surroundings, worke
         if ("id" in one.what && one.what._tag !== "Outcome") heard.push(one.what.id)
         if ("error" in message) one.reject(decodeError(message.error))
         else one.resolve(message.value)
+        if (suspects.delete(message.ask)) sendAll()
       }
     }
   }
@@ -300,6 +328,10 @@ export const follow = (options: FollowOptions, surroundings: Surroundings, worke
     then: (onOpen, onError) => opened.then(() => client).then(onOpen, onError)
   }
 }
+
+/** Whether the database alone answers it, so that it ends soon. */
+const isOfDatabase = ({ _tag }: Question): boolean =>
+  _tag === "Execute" || _tag === "ExecuteAll" || _tag === "Query" || _tag === "Retry" || _tag === "Dismiss"
 
 type Distribute<Message> = Message extends { readonly leader: string } ? Omit<Message, "leader"> : never
 

@@ -1,4 +1,5 @@
 /** The tab that has the database: answers the others, and tells them what they watch. */
+import { PgliteDead } from "@synchrotron/sql-pglite"
 import {
   type Action,
   type Answers,
@@ -27,8 +28,17 @@ import {
 import type { Surroundings } from "./Surroundings.ts"
 import { versionOf } from "./version.ts"
 
+/** Why a leader leads no longer. */
+export type Ending =
+  /** It was told to. */
+  | { readonly _tag: "Closed" }
+  /** The database could not be opened. Another tab may be able to. */
+  | { readonly _tag: "Failed"; readonly error: unknown }
+  /** The database is dead, and can be opened again by a new worker. */
+  | { readonly _tag: "Died"; readonly reason: string }
+
 /**
- * Opens the database and leads, until `ended` says so. The lock of the leader is the caller's.
+ * Opens the database and leads, until `ended` says so or it cannot. The lock of the leader is the caller's.
  *
  * @param store names the database among the tabs
  */
@@ -36,7 +46,7 @@ export const lead = async (
   options: SyncClient.Options & { readonly store: string },
   surroundings: Surroundings,
   ended: Promise<void>
-): Promise<void> => {
+): Promise<Ending> => {
   const views = SyncClient.makeViews()
   const scope = Effect.runSync(Scope.make())
   const opened = Effect.runPromiseExit(Scope.extend(SyncClient.open({ ...options, views }), scope))
@@ -91,8 +101,16 @@ export const lead = async (
     for (const follower of followers.values()) follower.flush()
   }
   channel.send({ _tag: "Leads", leader } satisfies Common)
+  const ending = opened.then((exit): Promise<Ending> | Ending =>
+    Exit.isSuccess(exit)
+      ? Effect.runPromise(exit.value.died).then(({ reason }) => ({ _tag: "Died", reason }))
+      : { _tag: "Failed", error: Cause.originalError(Cause.squash(exit.cause)) }
+  )
   try {
-    await ended
+    const why = await Promise.race([ending, ended.then((): Ending => ({ _tag: "Closed" }))])
+    if (why._tag === "Died")
+      for (const follower of followers.values()) follower.tell({ _tag: "Died", leader, reason: why.reason })
+    return why
   } finally {
     channel.close()
     for (const end of unwatch) end()
@@ -109,7 +127,7 @@ interface FollowerOptions {
   readonly app: SyncApp.SyncApp
   readonly views: SyncClient.Views
   readonly surroundings: Surroundings
-  readonly opened: Promise<Exit.Exit<SyncClient.SyncClient, unknown>>
+  readonly opened: Promise<Exit.Exit<SyncClient.OpenClient, unknown>>
   readonly leave: () => void
 }
 
@@ -130,8 +148,8 @@ class Follower {
   }
 
   async begin(): Promise<void> {
-    const exit = await this.options.opened
-    if (Exit.isFailure(exit)) return this.refuse(Cause.originalError(Cause.squash(exit.cause)))
+    // When it fails, another tab leads.
+    if (Exit.isFailure(await this.options.opened)) return
     const { leader, views } = this.options
     this.welcome = true
     this.tell({ _tag: "Welcome", leader, status: views.status.get(), rejected: views.rejected.get() })
@@ -158,7 +176,7 @@ class Follower {
     const queries = [...this.changed].flatMap(([key, state]): ReadonlyArray<Shown> => {
       const query = this.watched.get(key)
       if (query === undefined || state.state === "loading") return []
-      if (state.error !== null) return [{ key, error: encode(state.error) }]
+      if (state.error !== null) return isOfDead(state.error) ? [] : [{ key, error: encode(state.error) }]
       const first = query.rows === null
       const change: Delta<Row> = delta(query.rows ?? [], state.rows)
       query.rows = state.rows
@@ -208,8 +226,12 @@ class Follower {
     if (Exit.isFailure(client)) return
     const exit = await Effect.runPromiseExit(this.perform(client.value, what, { again, heard }))
     const common = { _tag: "Answer", leader, ask } as const
-    if (Exit.isFailure(exit))
-      return this.tell({ ...common, error: encode(Cause.originalError(Cause.squash(exit.cause))) })
+    if (Exit.isFailure(exit)) {
+      const error = Cause.originalError(Cause.squash(exit.cause))
+      // The next leader is asked again.
+      if (isOfDead(error)) return
+      return this.tell({ ...common, error: encode(error) })
+    }
     try {
       this.tell({ ...common, value: exit.value })
     } catch (error) {
@@ -269,4 +291,13 @@ class Follower {
           args: decoded as unknown
         }))
   }
+}
+
+const isOfDead = (error: unknown): boolean => {
+  let current = error
+  for (let depth = 0; depth < 5 && current instanceof Error; depth++) {
+    if (current instanceof PgliteDead) return true
+    current = current.cause
+  }
+  return false
 }

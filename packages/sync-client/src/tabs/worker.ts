@@ -11,9 +11,9 @@
  */
 import type { SyncApp } from "@synchrotron/sync-core"
 import type * as SyncClient from "../SyncClient.ts"
-import { decoder, type ErrorText } from "./errors.ts"
-import { lead } from "./lead.ts"
-import { leaderLockName } from "./Messages.ts"
+import { decoder, type ErrorText, encode } from "./errors.ts"
+import { type Ending, lead } from "./lead.ts"
+import { leaderLockName, workerLockName } from "./Messages.ts"
 import { browser } from "./Surroundings.ts"
 
 export interface ServeOptions extends Pick<SyncClient.Options, "image" | "pglite" | "purityCheck"> {
@@ -23,6 +23,8 @@ export interface ServeOptions extends Pick<SyncClient.Options, "image" | "pglite
 /** What the tab tells its worker: options that can be cloned. */
 export interface Beginning
   extends Pick<SyncClient.Options, "claims" | "dataDir" | "live" | "paused" | "pollMs" | "userId"> {
+  /** An id of the worker. */
+  readonly worker: string
   readonly url: string
   /** Null: the tab is asked for it. */
   readonly token: string | null
@@ -37,7 +39,10 @@ export type ToWorker =
 
 export type FromWorker =
   | { readonly _tag: "Token"; readonly ask: number }
-  | { readonly _tag: "Begun" | "Closed" }
+  /** It has its lock. */
+  | { readonly _tag: "Begun" }
+  | Exclude<Ending, { readonly _tag: "Failed" }>
+  | { readonly _tag: "Failed"; readonly error: ErrorText }
 
 /** Call it once, when the worker starts. What an action needs must be in `app`, for actions run here. */
 export const serveTabs = (options: ServeOptions): void => {
@@ -58,24 +63,29 @@ export const serveTabs = (options: ServeOptions): void => {
       scope.postMessage({ _tag: "Token", ask: asks })
     })
   const stopWaiting = new AbortController()
-  const begin = async ({ timeoutMs, token, url, ...given }: Beginning) => {
+  const begin = async ({ timeoutMs, token, url, worker, ...given }: Beginning) => {
     const store = given.dataDir
     const server = { url, timeoutMs, token: token ?? askForToken }
-    try {
-      await browser.lock(
-        leaderLockName(store),
-        () => lead({ ...options, ...given, store, server }, browser, ended),
-        stopWaiting.signal
-      )
-    } catch (error) {
-      if (!stopWaiting.signal.aborted) throw error
-    }
-    scope.postMessage({ _tag: "Closed" })
+    let ending: Ending = { _tag: "Closed" }
+    await browser.lock(workerLockName(worker), async () => {
+      scope.postMessage({ _tag: "Begun" })
+      try {
+        await browser.lock(
+          leaderLockName(store),
+          async () => {
+            ending = await lead({ ...options, ...given, store, server }, browser, ended)
+          },
+          stopWaiting.signal
+        )
+      } catch (error) {
+        if (!stopWaiting.signal.aborted) ending = { _tag: "Failed", error }
+      }
+      scope.postMessage(ending._tag === "Failed" ? { _tag: "Failed", error: encode(ending.error) } : ending)
+    })
   }
   scope.onmessage = ({ data }) => {
     switch (data._tag) {
       case "Begin":
-        scope.postMessage({ _tag: "Begun" })
         void begin(data.options)
         break
       case "Token": {

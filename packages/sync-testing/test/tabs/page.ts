@@ -1,15 +1,19 @@
 /** A tab without a user interface: the test calls what stands on its window. */
-import { createSharedClient } from "@synchrotron/sync-client"
+import { createSharedClient, destroyStore, StoreUnusable } from "@synchrotron/sync-client"
 import { app, increment, TooMany } from "./app.ts"
 
 const asked = new URLSearchParams(location.search)
 
+let worker: Worker | undefined
 const client = createSharedClient({
   app,
-  worker: () =>
-    asked.has("broken")
+  worker: () => {
+    worker = asked.has("broken")
       ? new Worker("/missing.js", { type: "module" })
-      : new Worker(new URL("./worker.ts", import.meta.url), { type: "module" }),
+      : new Worker(new URL("./worker.ts", import.meta.url), { type: "module" })
+    return worker
+  },
+  paused: asked.has("paused"),
   dataDir: asked.get("dataDir")!,
   userId: asked.get("user")!,
   server: { url: asked.get("server")!, token: async () => asked.get("token")! },
@@ -32,6 +36,28 @@ const tab = {
       () => "opened",
       (error: Error) => error.message
     ),
+  /** What a store that cannot be used gives: why, and the operations that were not sent. */
+  unusable: () =>
+    client.ready.then(
+      () => null,
+      (error: unknown) =>
+        error instanceof StoreUnusable ? { reason: error.reason, unsent: error.unsent } : null
+    ),
+  /** Executes one after the other, until one fails; gives how many did not, and the error. */
+  incrementUntilFailure: async (times: number) => {
+    for (let executed = 0; executed < times; executed++) {
+      try {
+        await client.execute(increment({ by: 1 }))
+      } catch (error) {
+        return { executed, failure: (error as { readonly _tag?: string })._tag ?? String(error) }
+      }
+    }
+    return { executed: times, failure: null }
+  },
+  killWorker: () => worker?.terminate(),
+  storage: () => client.status.get().storage,
+  resume: () => client.resume(),
+  destroyStore: () => destroyStore(asked.get("dataDir")!),
   shown: () => live.get().rows[0]?.n ?? 0,
   pending: () => client.status.get().pending,
   sync: () => client.sync(),

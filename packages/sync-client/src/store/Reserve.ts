@@ -1,0 +1,106 @@
+/**
+ * Room that is held back in the browser's storage, to be given free when that is full: browsers do not say how much is left,
+ * and a database whose last write does not fit is at risk. It makes the next writes fit, and asking for it anew tells
+ * whether there is room again.
+ */
+import * as Limits from "../Limits.ts"
+
+export interface Reserve {
+  /** Whether it is held now. Fast when it was held before. */
+  readonly hold: () => Promise<boolean>
+  readonly free: () => Promise<void>
+}
+
+export const make = (dataDir: string): Reserve | undefined => {
+  const [, scheme, path] = /^(opfs-ahp|idb):\/\/(.*)$/.exec(dataDir) ?? []
+  if (path === undefined) return undefined
+  return scheme === "opfs-ahp" ? inOpfs(`${path}.reserve`) : inIndexedDb(`synchrotron-reserve/${path}`)
+}
+
+const inOpfs = (path: string): Reserve => {
+  const names = path.split("/").filter(Boolean)
+  const name = names.pop()!
+  const folder = async () => {
+    let directory = await navigator.storage.getDirectory()
+    for (const name of names) directory = await directory.getDirectoryHandle(name, { create: true })
+    return directory
+  }
+  return {
+    hold: async () => {
+      const file = await (await folder()).getFileHandle(name, { create: true })
+      const handle = await (
+        file as unknown as {
+          createSyncAccessHandle(): Promise<{
+            getSize(): number
+            write(bytes: Uint8Array, options: { readonly at: number }): number
+            flush(): void
+            truncate(size: number): void
+            close(): void
+          }>
+        }
+      ).createSyncAccessHandle()
+      try {
+        if (handle.getSize() === Limits.storageReserveBytes) return true
+        const written = handle.write(incompressible(), { at: 0 })
+        handle.flush()
+        if (written === Limits.storageReserveBytes) return true
+        handle.truncate(0)
+        return false
+      } catch {
+        handle.truncate(0)
+        return false
+      } finally {
+        handle.close()
+      }
+    },
+    free: async () => (await folder()).removeEntry(name).catch(() => {})
+  }
+}
+
+const inIndexedDb = (name: string): Reserve => {
+  const use = async <A>(
+    mode: IDBTransactionMode,
+    act: (rows: IDBObjectStore) => IDBRequest<A>
+  ): Promise<A> => {
+    const database = await new Promise<IDBDatabase>((resolve, reject) => {
+      const opening = indexedDB.open(name, 1)
+      opening.onupgradeneeded = () => opening.result.createObjectStore("reserve")
+      opening.onsuccess = () => resolve(opening.result)
+      opening.onerror = () => reject(opening.error)
+    })
+    try {
+      return await new Promise<A>((resolve, reject) => {
+        const transaction = database.transaction("reserve", mode)
+        const request = act(transaction.objectStore("reserve"))
+        transaction.oncomplete = () => resolve(request.result)
+        transaction.onabort = () => reject(transaction.error)
+      })
+    } finally {
+      database.close()
+    }
+  }
+  return {
+    hold: async () => {
+      try {
+        const held = await use("readonly", (rows) => rows.count())
+        if (held === 0) await use("readwrite", (rows) => rows.put(incompressible(), "reserve"))
+        return true
+      } catch {
+        return false
+      }
+    },
+    free: () =>
+      use("readwrite", (rows) => rows.clear()).then(
+        () => {},
+        () => {}
+      )
+  }
+}
+
+/** Stores compress, and what is held back shall count. */
+const incompressible = (): Uint8Array<ArrayBuffer> => {
+  const bytes = new Uint8Array(Limits.storageReserveBytes)
+  const partMax = 65_536
+  for (let at = 0; at < bytes.length; at += partMax) crypto.getRandomValues(bytes.subarray(at, at + partMax))
+  return bytes
+}
