@@ -1,12 +1,12 @@
 /**
- * `npm test [-- <vitest arguments>]`: installs what is missing (dependencies, a browser), then checks the
+ * `npm test [-- <vitest arguments>]`: installs what is missing (dependencies, browsers), then checks the
  * style, the types and every test. Everything runs even when something before it failed; the exit code is 0
  * only when all of it passed, and the last line is `N passed, N failed`.
  */
 import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import { ensureChromium } from "./lib/chromium.mjs"
+import { chromium, ensureBrowser, firefox } from "./lib/browsers.mjs"
 import { fail, install, root } from "./lib/install.mjs"
 import { findPostgres } from "./lib/postgres.mjs"
 import { runNode } from "./lib/run.mjs"
@@ -23,10 +23,12 @@ if (!process.env.TEST_DATABASE_URL) {
     fail(`${error instanceof Error ? error.message : error}\n0 passed, 1 failed`)
   }
 }
-try {
-  process.env.CHROMIUM_PATH = ensureChromium()
-} catch (error) {
-  problems.push(error instanceof Error ? error.message : String(error))
+for (const browser of [chromium, firefox]) {
+  try {
+    process.env[browser.variable] = ensureBrowser(browser)
+  } catch (error) {
+    problems.push(error instanceof Error ? error.message : String(error))
+  }
 }
 
 console.log("\n> style: biome check")

@@ -1,5 +1,5 @@
 import { type Browser, chromium } from "playwright-core"
-import { chromiumArguments } from "../scripts/lib/chromium.mjs"
+import { chromiumArguments } from "../scripts/lib/browsers.mjs"
 
 /**
  * Starts the browser of the run, headless and with an empty profile.

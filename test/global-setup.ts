@@ -1,5 +1,5 @@
 import type { TestProject } from "vitest/node"
-import { findChromium } from "../scripts/lib/chromium.mjs"
+import { chromium, findBrowser, firefox } from "../scripts/lib/browsers.mjs"
 import { startPostgres } from "../scripts/lib/postgres.mjs"
 
 declare module "vitest" {
@@ -8,12 +8,15 @@ declare module "vitest" {
     postgresUrl: string
     /** Path of a Chromium, Chrome or Edge; empty when none is installed (`npm test` installs one). */
     chromiumPath: string
+    /** Path of a Firefox, likewise. */
+    firefoxPath: string
   }
 }
 
 /** One Postgres for the whole run: `TEST_DATABASE_URL`, or a temporary one that goes with the run. */
 export default async function setup(project: TestProject): Promise<(() => Promise<void>) | undefined> {
-  project.provide("chromiumPath", findChromium() ?? "")
+  project.provide("chromiumPath", findBrowser(chromium) ?? "")
+  project.provide("firefoxPath", findBrowser(firefox) ?? "")
   const given = process.env.TEST_DATABASE_URL
   if (given) {
     project.provide("postgresUrl", given)
