@@ -17,6 +17,7 @@ const client = createSharedClient({
   dataDir: asked.get("dataDir")!,
   userId: asked.get("user")!,
   server: { url: asked.get("server")!, token: async () => asked.get("token")! },
+  paused: asked.has("paused"),
   errors: [TooMany]
 })
 const live = client.liveQuery<{ n: number }>("SELECT n FROM counts WHERE id = 'all'")
@@ -60,6 +61,7 @@ const tab = {
   destroyStore: () => destroyStore(asked.get("dataDir")!),
   shown: () => live.get().rows[0]?.n ?? 0,
   pending: () => client.status.get().pending,
+  resume: () => client.resume(),
   sync: () => client.sync(),
   settled: () => client.settled(),
   close: () => client.close()

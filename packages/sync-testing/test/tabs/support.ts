@@ -14,17 +14,60 @@ import { launchBrowser } from "../../../../test/browser.ts"
 
 const jwtSecret = "a secret of the tests, long enough for it"
 
-export interface Stage {
+/** A browser's tab, as far as all browsers are driven alike. */
+export interface Tab {
+  /** Runs a function or an expression in the page, and gives what it resolves with, as JSON holds it. */
+  readonly evaluate: <T>(run: string | (() => T | Promise<T>)) => Promise<T>
+  readonly reload: () => Promise<unknown>
+  readonly close: () => Promise<unknown>
+}
+
+export interface Driver<T extends Tab> {
+  /** An empty profile. Closing it closes its tabs. */
+  readonly profile: () => Promise<{
+    readonly open: (url: string) => Promise<T>
+    readonly close: () => Promise<unknown>
+  }>
+  readonly close: () => Promise<unknown>
+}
+
+export interface Stage<T extends Tab = Page> {
   /** Opens a tab, with its user's token and the server's address besides `asked` in its address. */
-  readonly open: (asked: Readonly<Record<string, string>>, user: string) => Promise<Page>
+  readonly open: (asked: Readonly<Record<string, string>>, user: string) => Promise<T>
   /** Closes all tabs and forgets what they kept. */
   readonly reset: () => Promise<void>
   readonly close: () => Promise<void>
 }
 
 /** @param root folder of the page, with an `index.html` */
-export const useBrowser = async (root: string, app: SyncApp.SyncApp): Promise<Stage> => {
+export const useBrowser = async (root: string, app: SyncApp.SyncApp): Promise<Stage> =>
+  useDriver(await launchChromium(), root, app)
+
+const launchChromium = async (): Promise<Driver<Page>> => {
   const browser = await launchBrowser(inject("chromiumPath"))
+  return {
+    profile: async () => {
+      const context = await browser.newContext()
+      return {
+        open: async (url) => {
+          const page = await context.newPage()
+          page.on("pageerror", (error) => console.error(error))
+          await page.goto(url)
+          return page
+        },
+        close: () => context.close()
+      }
+    },
+    close: () => browser.close()
+  }
+}
+
+/** As `useBrowser`, in another browser. It is closed with the stage. */
+export const useDriver = async <T extends Tab>(
+  browser: Driver<T>,
+  root: string,
+  app: SyncApp.SyncApp
+): Promise<Stage<T>> => {
   const outDir = await mkdtemp(join(tmpdir(), "synchrotron-tabs-"))
   await build({
     root,
@@ -47,20 +90,18 @@ export const useBrowser = async (root: string, app: SyncApp.SyncApp): Promise<St
   ).pipe(Scope.extend(scope), Effect.runPromise)
   const { address } = Context.get(services, HttpServer.HttpServer)
   const server = `http://127.0.0.1:${address._tag === "TcpAddress" ? address.port : 0}`
-  let context = await browser.newContext()
+  let profile = await browser.profile()
   return {
     open: async (asked, user) => {
-      const page = await context.newPage()
-      page.on("pageerror", (error) => console.error(error))
       const token = await tokens.signDevelopmentToken({ secret: jwtSecret, userId: user })
       const parameters = new URLSearchParams({ ...asked, user, token, server })
-      await page.goto(`${pages.resolvedUrls!.local[0]}?${parameters}`)
-      await page.waitForFunction(() => "tab" in window)
-      return page
+      const tab = await profile.open(`${pages.resolvedUrls!.local[0]}?${parameters}`)
+      while (!(await tab.evaluate(() => "tab" in window))) await new Promise((wait) => setTimeout(wait, 20))
+      return tab
     },
     reset: async () => {
-      await context.close()
-      context = await browser.newContext()
+      await profile.close()
+      profile = await browser.profile()
     },
     close: async () => {
       await browser.close()
