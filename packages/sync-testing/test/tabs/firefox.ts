@@ -21,14 +21,15 @@ export const launchFirefox = async (path: string): Promise<Driver<Tab>> => {
     throw new Error("No Firefox was found: `npm test` installs one on Debian, FIREFOX_PATH names another.")
   }
   const profile = await mkdtemp(join(tmpdir(), "synchrotron-firefox-"))
-  const process_ = spawn(path, ["--headless", "--profile", profile, "--remote-debugging-port", "0"], {
+  const child = spawn(path, ["--headless", "--profile", profile, "--remote-debugging-port", "0"], {
     // Firefox refuses a home that is another user's, and keeps nothing in this one.
     env: { ...process.env, HOME: profile, MOZ_CRASHREPORTER_DISABLE: "1" },
     stdio: ["ignore", "ignore", "pipe"]
   })
-  const kill = () => process_.kill("SIGKILL")
+  const ended = once(child, "exit")
+  const kill = () => child.kill("SIGKILL")
   process.once("exit", kill)
-  const session = await Session.connect(await addressOf(process_))
+  const session = await Session.connect(await addressOf(child))
   return {
     profile: async () => {
       const { userContext } = await session.send<{ userContext: string }>("browser.createUserContext")
@@ -38,8 +39,7 @@ export const launchFirefox = async (path: string): Promise<Driver<Tab>> => {
       }
     },
     close: async () => {
-      const ended = once(process_, "exit")
-      await session.send("browser.close")
+      await session.send("browser.close").catch(() => {})
       await ended
       process.off("exit", kill)
       await rm(profile, { recursive: true, force: true, maxRetries: 5 })
@@ -75,15 +75,15 @@ type Evaluated =
   | { readonly type: "exception"; readonly exceptionDetails: { readonly text: string } }
 
 /** The WebSocket's address, which Firefox says once it listens. */
-const addressOf = async (process_: ChildProcess): Promise<string> => {
+const addressOf = async (child: ChildProcess): Promise<string> => {
   const said: Array<string> = []
-  for await (const line of createInterface({ input: process_.stderr! })) {
+  for await (const line of createInterface({ input: child.stderr! })) {
     const [, address] = /WebDriver BiDi listening on (ws:\S+)/.exec(line) ?? []
     if (address === undefined) {
       said.push(line)
       continue
     }
-    process_.stderr!.resume()
+    child.stderr!.resume()
     return address
   }
   throw new Error(`Firefox did not start: ${said.join("\n")}`)
@@ -112,8 +112,7 @@ class Session {
       else if (message.params.level === "error") console.error(message.params.text)
     })
     socket.on("close", () => {
-      for (const answer of this.waiting.values())
-        answer({ type: "error", id: 0, error: "closed", message: "" })
+      for (const answer of this.waiting.values()) answer(gone)
     })
   }
 
@@ -121,7 +120,7 @@ class Session {
     const id = ++this.sent
     const answer = await new Promise<Answer>((resolve) => {
       this.waiting.set(id, resolve)
-      this.socket.send(JSON.stringify({ id, method, params }))
+      this.socket.send(JSON.stringify({ id, method, params }), (error) => error && resolve(gone))
     })
     this.waiting.delete(id)
     if (answer.type === "error") throw new Error(`${method}: ${answer.error} ${answer.message}`)
@@ -132,6 +131,8 @@ class Session {
 type Answer =
   | { readonly type: "success"; readonly id: number; readonly result: unknown }
   | { readonly type: "error"; readonly id: number; readonly error: string; readonly message: string }
+
+const gone: Answer = { type: "error", id: 0, error: "Firefox is gone", message: "" }
 
 interface LogEntry {
   readonly type: "event"
