@@ -13,7 +13,6 @@ const client = createSharedClient({
       : new Worker(new URL("./worker.ts", import.meta.url), { type: "module" })
     return worker
   },
-  paused: asked.has("paused"),
   dataDir: asked.get("dataDir")!,
   userId: asked.get("user")!,
   server: { url: asked.get("server")!, token: async () => asked.get("token")! },
@@ -57,7 +56,6 @@ const tab = {
   },
   killWorker: () => worker?.terminate(),
   storage: () => client.status.get().storage,
-  resume: () => client.resume(),
   destroyStore: () => destroyStore(asked.get("dataDir")!),
   shown: () => live.get().rows[0]?.n ?? 0,
   pending: () => client.status.get().pending,
