@@ -5,12 +5,15 @@ import { app, increment, TooMany } from "./app.ts"
 const asked = new URLSearchParams(location.search)
 
 let worker: Worker | undefined
+let running: Promise<unknown> | undefined
 const client = createSharedClient({
   app,
   worker: () => {
     worker = asked.has("broken")
       ? new Worker("/missing.js", { type: "module" })
       : new Worker(new URL("./worker.ts", import.meta.url), { type: "module" })
+    const started = worker
+    running = new Promise((resolve) => started.addEventListener("message", resolve, { once: true }))
     return worker
   },
   dataDir: asked.get("dataDir")!,
@@ -54,7 +57,11 @@ const tab = {
     }
     return { executed: times, failure: null }
   },
-  killWorker: () => worker?.terminate(),
+  /** Not before it runs: the browser would stop loading it, and tell nobody. */
+  killWorker: async () => {
+    await running
+    worker?.terminate()
+  },
   storage: () => client.status.get().storage,
   destroyStore: () => destroyStore(asked.get("dataDir")!),
   shown: () => live.get().rows[0]?.n ?? 0,

@@ -47,6 +47,7 @@ describe.each(["idb", "opfs-ahp"])("a database in %s", { timeout: 200_000 }, (st
 
   it("I4: loses nothing when its worker is killed under work, and the same tab goes on with it", async () => {
     const page = await opened({ dataDir })
+    await page.evaluate(() => window.tab.sync())
     const before = await shown(page)
     const values: Array<number> = []
     for (const ms of [0, 30, 90]) {
