@@ -2,13 +2,9 @@
 import type { SqlError } from "@effect/sql"
 import type { Answers, RecordId, RecordNotFound, Replica } from "@synchrotron/sync-core"
 import { Effect } from "effect"
-import * as Observable from "./Observable.ts"
+import type * as Observable from "./Observable.ts"
 import type { StatusStore } from "./Status.ts"
-import { same } from "./share.ts"
-
-export type RejectedStore = Observable.Store<ReadonlyArray<Replica.RejectedRecord>>
-
-export const makeStore = (): RejectedStore => Observable.make<ReadonlyArray<Replica.RejectedRecord>>([], same)
+import type { RejectedStore } from "./Views.ts"
 
 export interface Inbox {
   /** The refused records, oldest first; observable. */

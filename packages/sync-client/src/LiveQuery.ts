@@ -7,14 +7,13 @@
  * identity, and when none did, nobody is told. Time alone changes nothing: a query that calls `now()` is as old as
  * the last commit that touched its tables; call `refresh`.
  */
-import type { SqlClient, SqlError } from "@effect/sql"
-import { Cause, Effect, type ParseResult, Queue, type Scope } from "effect"
+import type { SqlError } from "@effect/sql"
+import { Cause, type ParseResult } from "effect"
 import { ClientClosed, type DatabaseNotOpen, type ReadOnlyQuery } from "./Errors.ts"
 import * as Limits from "./Limits.ts"
 import * as Observable from "./Observable.ts"
 import * as QueryTables from "./QueryTables.ts"
-import { type Query, snapshot } from "./Reader.ts"
-import { shareRows, textOf } from "./share.ts"
+import { textOf } from "./share.ts"
 
 /** `ParseError`: a row does not fit the schema that the caller gave. */
 export type LiveQueryError =
@@ -41,7 +40,8 @@ export interface LiveQuery<Row = AnyRow> extends Observable.Observable<LiveQuery
   readonly refresh: () => Promise<void>
 }
 
-interface Entry {
+/** A live query and those who watch it. */
+export interface Entry {
   readonly key: string
   readonly sql: string
   readonly params: ReadonlyArray<unknown>
@@ -116,64 +116,28 @@ export class LiveQueries {
     this.wake()
   }
 
-  /** Runs the queries on a database for the life of the scope. */
-  start({
-    client,
-    synced
-  }: {
-    readonly client: SqlClient.SqlClient
-    readonly synced: ReadonlySet<string>
-  }): Effect.Effect<void, never, Scope.Scope> {
-    const worker = Effect.gen(this, function* () {
-      const wakeups = yield* Queue.sliding<void>(1)
-      this.wake = () => void wakeups.unsafeOffer(undefined)
-      this.wake()
-      let functions: QueryTables.FunctionNames | undefined
-      const round = Effect.gen(this, function* () {
-        yield* Queue.take(wakeups)
-        const due = [...this.entries.values()].filter(({ stale, watchers }) => stale && watchers > 0)
-        if (due.length === 0) return
-        this.running = true
-        yield* snapshot(client, (query) =>
-          Effect.gen(function* () {
-            functions ??= yield* QueryTables.functionNames(query)
-            for (const entry of due) yield* run(entry, query, { synced, functions })
-          })
-        ).pipe(
-          Effect.catchAll((error) =>
-            Effect.sync(() => {
-              for (const entry of due) fail(entry, error)
-            })
-          ),
-          Effect.ensuring(
-            Effect.sync(() => {
-              this.running = false
-              this.onRound()
-            })
-          )
-        )
-        yield* Effect.sleep(Limits.liveQueryIntervalMs)
-      }).pipe(Effect.catchAllDefect((defect) => Effect.logError("Live queries could not run", defect)))
-      yield* Effect.forever(round)
-    })
-    return Effect.zipRight(
-      Effect.addFinalizer(() => Effect.sync(() => this.close())),
-      Effect.asVoid(Effect.forkScoped(worker))
-    )
+  /** Calls `wake` when queries may be due, and now. */
+  drive(wake: () => void): void {
+    this.wake = wake
+    wake()
+  }
+
+  /** Queries that are watched and whose rows may have changed. */
+  due(): ReadonlyArray<Entry> {
+    return [...this.entries.values()].filter(({ stale, watchers }) => stale && watchers > 0)
   }
 
   /** Lets `remote` run the queries, which tells by {@link show} what they give. */
   delegate(remote: Remote): void {
     this.remote = remote
-    this.wake = () => {
-      const due = [...this.entries.values()].filter(({ stale, watchers }) => stale && watchers > 0)
+    this.drive(() => {
+      const due = this.due()
       for (const entry of due) entry.stale = false
       if (due.length > 0)
         remote.run(
           due.map(({ key, params, refreshed, sql }) => ({ key, sql, params, refresh: refreshed.length > 0 }))
         )
-    }
-    this.wake()
+    })
   }
 
   /** What a query gives now. `rows` makes the new rows of those that show. */
@@ -261,28 +225,13 @@ export class LiveQueries {
 const noRows: ReadonlyArray<never> = []
 const loadingState: LiveQueryState<never> = { state: "loading", rows: noRows, error: null }
 
-const run = (
-  entry: Entry,
-  query: Query,
-  known: { readonly synced: ReadonlySet<string>; readonly functions: QueryTables.FunctionNames }
-): Effect.Effect<void> =>
-  Effect.gen(function* () {
-    // Before the query runs: what is committed meanwhile makes it stale again.
-    entry.stale = false
-    const result = yield* Effect.either(query(entry.sql, entry.params))
-    if (result._tag === "Left") return fail(entry, result.left)
-    const before = entry.store.get()
-    const rows = shareRows(before.rows, result.right)
-    if (before.state !== "rows" || rows !== before.rows) entry.store.set({ state: "rows", rows, error: null })
-    entry.tables ??= yield* QueryTables.find(query, { sql: entry.sql, params: entry.params, ...known })
-    refreshed(entry)
-  })
-
-const fail = (entry: Entry, error: LiveQueryError): void => {
+/** Shows why an entry has no new rows. */
+export const fail = (entry: Entry, error: LiveQueryError): void => {
   entry.store.set({ state: "error", rows: entry.store.get().rows, error: Cause.originalError(error) })
   refreshed(entry)
 }
 
-const refreshed = (entry: Entry): void => {
+/** Tells those who asked for a refresh that it is done. */
+export const refreshed = (entry: Entry): void => {
   for (const resolve of entry.refreshed.splice(0)) resolve()
 }

@@ -1,5 +1,4 @@
 /** A value that changes: read it at any time, hear of every change. What React calls an external store. */
-import { Effect, Stream, Subscribable } from "effect"
 
 export interface Observable<A> {
   /** The value now. The same reference until it changes. */
@@ -38,25 +37,6 @@ export const make = <A>(initial: A, same: (a: A, b: A) => boolean = Object.is): 
     }
   }
 }
-
-/** The same for Effect programs. `changes` starts with the value now; a slow reader sees the latest one only. */
-export const toSubscribable = <A>(observable: Observable<A>): Subscribable.Subscribable<A> =>
-  Subscribable.make({ get: Effect.sync(observable.get), changes: toStream(observable) })
-
-/** The value now, then each later one; of those that a slow reader missed, only the latest. */
-export const toStream = <A>(observable: Observable<A>): Stream.Stream<A> =>
-  Stream.asyncPush<A>(
-    (emit) =>
-      Effect.acquireRelease(
-        Effect.sync(() => {
-          const unsubscribe = observable.subscribe((value) => emit.single(value))
-          emit.single(observable.get())
-          return unsubscribe
-        }),
-        (unsubscribe) => Effect.sync(unsubscribe)
-      ),
-    { bufferSize: 1, strategy: "sliding" }
-  )
 
 const reportError = (error: unknown): void => {
   // As an event listener's error: seen by the page's error handling, without stopping the engine.

@@ -39,19 +39,21 @@ import type { Execute, ExecuteError, Execution, Submit } from "./Execute.ts"
 import * as Inbox from "./Inbox.ts"
 import { claimsOf } from "./Jwt.ts"
 import type { LivePath } from "./LivePath.ts"
-import { LiveQueries, type LiveQueryError } from "./LiveQuery.ts"
+import type { LiveQueries, LiveQueryError } from "./LiveQuery.ts"
+import { runLiveQueries } from "./LiveQueryRuns.ts"
 import * as LiveShape from "./LiveShape.ts"
-import * as Observable from "./Observable.ts"
+import * as ObservableStream from "./ObservableStream.ts"
 import { Outcomes } from "./Outcomes.ts"
 import { type Query, query } from "./Reader.ts"
 import * as Session from "./Session.ts"
 import * as SessionState from "./SessionState.ts"
-import * as Status from "./Status.ts"
+import type * as Status from "./Status.ts"
 import { isFull } from "./store/isFull.ts"
 import * as Store from "./store/open.ts"
 import type { Room } from "./store/room.ts"
 import { Transport } from "./Transport.ts"
 import * as TransportHttp from "./TransportHttp.ts"
+import { makeViews, type Views } from "./Views.ts"
 
 export interface SyncClient extends Pick<Session.Session, "sync" | "settled" | "pause" | "resume" | "poke"> {
   readonly clientId: ClientId
@@ -84,19 +86,6 @@ export interface SyncClient extends Pick<Session.Session, "sync" | "settled" | "
 }
 
 export const SyncClient = Context.GenericTag<SyncClient>("@synchrotron/sync-client/SyncClient")
-
-/** What views watch. It exists before the database is open, so that they need not wait for it. */
-export interface Views {
-  readonly status: Status.StatusStore
-  readonly rejected: Inbox.RejectedStore
-  readonly live: LiveQueries
-}
-
-export const makeViews = (): Views => ({
-  status: Status.make(),
-  rejected: Inbox.makeStore(),
-  live: new LiveQueries()
-})
 
 export interface SessionOptions {
   /**
@@ -190,7 +179,7 @@ export const fromReplica = (
     )
     // The stream listens from here on.
     yield* Effect.yieldNow()
-    yield* live.start({ client: sql, synced: new Set(options.app.tables.map(({ name }) => name)) })
+    yield* runLiveQueries(live, { client: sql, synced: new Set(options.app.tables.map(({ name }) => name)) })
 
     const session: Session.Session = yield* Session.make({
       replica:
@@ -287,7 +276,7 @@ export const fromReplica = (
       outcome,
       query: query(sql),
       liveQuery: (text, params) => liveStream(live, text, params),
-      status: Observable.toSubscribable(status),
+      status: ObservableStream.toSubscribable(status),
       pending: replica.pending,
       rejected: inbox,
       sync: session.sync,
@@ -370,7 +359,7 @@ const liveStream = (
   sql: string,
   params?: ReadonlyArray<unknown>
 ): ReturnType<SyncClient["liveQuery"]> =>
-  Observable.toStream(live.open(sql, params)).pipe(
+  ObservableStream.toStream(live.open(sql, params)).pipe(
     Stream.filter(({ state }) => state !== "loading"),
     Stream.mapEffect(({ error, rows }) => (error === null ? Effect.succeed(rows) : Effect.fail(error)))
   )

@@ -1,13 +1,5 @@
 export * as Connectivity from "./Connectivity.ts"
-export {
-  createSyncClient,
-  type ExecutionPromise,
-  type LiveQueryHandle,
-  type LiveQueryOptions,
-  type OpeningClient,
-  type PromiseClient,
-  type QueryOptions
-} from "./createSyncClient.ts"
+export { createSyncClient } from "./createSyncClient.ts"
 export * from "./Errors.ts"
 export type { BatchResult, BatchResults, ExecuteError, Execution, Results } from "./Execute.ts"
 export * as Limits from "./Limits.ts"
@@ -15,6 +7,14 @@ export type { Listener, LivePath } from "./LivePath.ts"
 export type { LiveQueryError, LiveQueryState } from "./LiveQuery.ts"
 export * as LiveShape from "./LiveShape.ts"
 export type { Observable } from "./Observable.ts"
+export type {
+  ExecutionPromise,
+  LiveQueryHandle,
+  LiveQueryOptions,
+  OpeningClient,
+  PromiseClient,
+  QueryOptions
+} from "./PromiseClient.ts"
 export * as Session from "./Session.ts"
 export * as SessionState from "./SessionState.ts"
 export type { Load, Phase, Status, StatusError, Storage } from "./Status.ts"

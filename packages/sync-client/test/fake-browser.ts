@@ -1,6 +1,6 @@
 /** Tabs of a browser that share channels and locks, each of which can be killed at any of its messages. */
 
-import type { OpeningClient } from "../src/createSyncClient.ts"
+import type { OpeningClient } from "../src/PromiseClient.ts"
 import { type FollowOptions, follow } from "../src/tabs/follow.ts"
 import { keep, type Life } from "../src/tabs/keep.ts"
 import { lead } from "../src/tabs/lead.ts"

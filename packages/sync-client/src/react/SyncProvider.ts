@@ -1,6 +1,6 @@
 /** Gives a client to the components below. */
 import { createContext, createElement, type ReactElement, type ReactNode, useContext } from "react"
-import type { PromiseClient } from "../createSyncClient.ts"
+import type { PromiseClient } from "../PromiseClient.ts"
 
 const ClientContext = createContext<PromiseClient | undefined>(undefined)
 

@@ -1,6 +1,6 @@
 import type { Action, Outcome } from "@synchrotron/sync-core"
 import { useCallback, useEffect, useRef, useState } from "react"
-import type { ExecutionPromise } from "../createSyncClient.ts"
+import type { ExecutionPromise } from "../PromiseClient.ts"
 import { useSyncClient } from "./SyncProvider.ts"
 
 /**

@@ -1,5 +1,5 @@
 import type { Replica } from "@synchrotron/sync-core"
-import type { PromiseClient } from "../createSyncClient.ts"
+import type { PromiseClient } from "../PromiseClient.ts"
 import { useSyncClient } from "./SyncProvider.ts"
 import { useObservable } from "./useObservable.ts"
 

@@ -1,5 +1,5 @@
 /** A client whose database is in a worker, and is shared by all tabs of the browser. */
-import type { OpeningClient } from "../createSyncClient.ts"
+import type { OpeningClient } from "../PromiseClient.ts"
 import type * as SyncClient from "../SyncClient.ts"
 import { decoder, type ErrorClass, encode } from "./errors.ts"
 import { follow } from "./follow.ts"

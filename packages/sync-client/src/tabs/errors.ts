@@ -1,6 +1,17 @@
 /** Errors on their way between tabs: structured cloning keeps neither their class nor their fields. */
-import { SqlError } from "@effect/sql"
-import * as Core from "@synchrotron/sync-core"
+import { SqlError } from "@effect/sql/SqlError"
+import {
+  ActionCrashed,
+  AnswerLost,
+  ArgsInvalid,
+  DatabaseOfOther,
+  DatabaseTooNew,
+  Impure,
+  MigrationChanged,
+  RecordNotFound,
+  RowsInvalid,
+  TablesUnsupported
+} from "@synchrotron/sync-core"
 import * as Client from "../Errors.ts"
 
 /** An error that can be cloned. */
@@ -58,15 +69,29 @@ const cloneable = (value: object): Readonly<Record<string, unknown>> => {
 
 const nested = "synchrotron.error"
 
+/** One by one: who iterates over the package's exports has the whole engine on the page. */
+const core = [
+  ActionCrashed,
+  AnswerLost,
+  ArgsInvalid,
+  DatabaseOfOther,
+  DatabaseTooNew,
+  Impure,
+  MigrationChanged,
+  RecordNotFound,
+  RowsInvalid,
+  TablesUnsupported
+]
+
 /**
  * Turns texts into errors of these classes and the engine's own. One of another class is an `Error` with the same fields,
  * `_tag` included.
  */
 export const decoder = (classes: ReadonlyArray<ErrorClass>): ((text: ErrorText) => Error) => {
   const byTag = new Map<string, ErrorClass>()
-  for (const one of [...Object.values(Client), ...Object.values(Core), SqlError.SqlError, ...classes])
-    if (typeof one === "function" && "_tag" in one) byTag.set(String(one._tag), one as unknown as ErrorClass)
-  byTag.set("SqlError", SqlError.SqlError as unknown as ErrorClass)
+  for (const one of [...Object.values(Client), ...core, ...classes])
+    byTag.set(String((one as unknown as { _tag: unknown })._tag), one as unknown as ErrorClass)
+  byTag.set("SqlError", SqlError as unknown as ErrorClass)
   const decode = (text: ErrorText): Error => {
     const fields = Object.fromEntries(
       Object.entries(text.fields).map(([key, value]) => [

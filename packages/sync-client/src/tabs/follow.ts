@@ -1,16 +1,12 @@
 /** A tab's client: whatever it is asked, the tab that leads does, and the next one when that is gone. */
 import { Action, type RecordId, type Replica, type SyncApp } from "@synchrotron/sync-core"
 import { Effect } from "effect"
-import {
-  type ExecutionPromise,
-  liveHandle,
-  type OpeningClient,
-  type PromiseClient
-} from "../createSyncClient.ts"
 import { ClientClosed, DatabaseCrashed, DatabaseNotOpen } from "../Errors.ts"
-import * as SyncClient from "../SyncClient.ts"
+import { liveHandle } from "../liveHandle.ts"
+import type { ExecutionPromise, OpeningClient, PromiseClient } from "../PromiseClient.ts"
 import { shareRows } from "../share.ts"
 import { decoder as rowDecoder } from "../typedRows.ts"
+import { makeViews } from "../Views.ts"
 import { patch } from "./Delta.ts"
 import { decoder, type ErrorClass } from "./errors.ts"
 import {
@@ -60,7 +56,7 @@ export const follow = (options: FollowOptions, surroundings: Surroundings, worke
   const tab = crypto.randomUUID()
   const version = versionOf(app)
   const decodeError = decoder(options.errors ?? [])
-  const views = SyncClient.makeViews()
+  const views = makeViews()
   const asked = new Map<number, Asked>()
   let asks = 0
   let heard: Array<RecordId> = []

@@ -12,6 +12,7 @@ import { Cause, Effect, Exit, Schema, Scope } from "effect"
 import { TabsDiffer } from "../Errors.ts"
 import type { Due, LiveQueryState } from "../LiveQuery.ts"
 import * as SyncClient from "../SyncClient.ts"
+import { makeViews, type Views } from "../Views.ts"
 import { type Delta, delta, type Row } from "./Delta.ts"
 import { encode } from "./errors.ts"
 import {
@@ -47,7 +48,7 @@ export const lead = async (
   surroundings: Surroundings,
   ended: Promise<void>
 ): Promise<Ending> => {
-  const views = SyncClient.makeViews()
+  const views = makeViews()
   const scope = Effect.runSync(Scope.make())
   const opened = Effect.runPromiseExit(Scope.extend(SyncClient.open({ ...options, views }), scope))
   const leader = crypto.randomUUID()
@@ -125,7 +126,7 @@ interface FollowerOptions {
   readonly tab: string
   readonly store: string
   readonly app: SyncApp.SyncApp
-  readonly views: SyncClient.Views
+  readonly views: Views
   readonly surroundings: Surroundings
   readonly opened: Promise<Exit.Exit<SyncClient.OpenClient, unknown>>
   readonly leave: () => void
