@@ -7,12 +7,14 @@
  * | `PORT`                 | port to listen on, or the next free one after it; 5173 unless set              |
  * | `SYNCHROTRON_DATA_DIR` | folder of the database and the secret; `.synchrotron/todo-app` unless set      |
  * | `--dev`                | compiles the page on the fly and reloads it on changes, instead of building it |
+ * | `--built <folder>`     | serves a finished build                                                        |
  */
 import { createServer } from "node:http"
 import { join, resolve } from "node:path"
 import { fileURLToPath } from "node:url"
+import { parseArgs } from "node:util"
 import { SyncServer } from "@synchrotron/sync-server"
-import { builtAssets, viteAssets } from "./server/assets.ts"
+import { builtAssets, fileAssets, viteAssets } from "./server/assets.ts"
 import { answer, namesThisMachine } from "./server/http.ts"
 import { loadSecret, makeIdentity, tokenPath } from "./server/identity.ts"
 import { listen } from "./server/listen.ts"
@@ -39,9 +41,12 @@ const main = async () => {
     else if (path === tokenPath) void answer(identity, message, out)
     else assets.serve(message, out)
   })
-  const assets = process.argv.includes("--dev")
+  const { values } = parseArgs({ options: { dev: { type: "boolean" }, built: { type: "string" } } })
+  const assets = values.dev
     ? await viteAssets(root, server)
-    : await builtAssets(root, join(dataDir, "page"))
+    : values.built === undefined
+      ? await builtAssets(root, join(dataDir, "page"))
+      : fileAssets(values.built)
   const port = await listen(server, host, Number(process.env.PORT ?? 5173))
   console.log(`Synchrotron todo app: http://localhost:${port}`)
 

@@ -1,9 +1,11 @@
 import react from "@vitejs/plugin-react"
 import { defineConfig } from "vite"
+import { compress } from "./vite-compress.ts"
+import { offline } from "./vite-offline.ts"
 import { pgliteImage } from "./vite-pglite-image.ts"
 
 export default defineConfig({
-  plugins: [react(), pgliteImage()],
+  plugins: [react(), pgliteImage(), offline(), compress()],
   // The server's database lies below this folder and is no source.
   server: { watch: { ignored: ["**/.synchrotron/**"] } },
   // PGlite finds its WebAssembly beside its own modules, so it must stay where it is.

@@ -6,6 +6,7 @@ import "./styles/page.css"
 import "./styles/panel.css"
 import "./styles/list.css"
 import { isPerson } from "./domain/people.ts"
+import { keepOffline } from "./offline/offline.tsx"
 import { Page } from "./ui/Page.tsx"
 import { keepGivenToken } from "./ui/token.ts"
 
@@ -17,3 +18,4 @@ createRoot(document.getElementById("root")!).render(
     <Page user={isPerson(user) ? user : undefined} />
   </StrictMode>
 )
+keepOffline()
