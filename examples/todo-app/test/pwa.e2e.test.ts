@@ -139,8 +139,8 @@ describe("the page", { timeout: 240_000 }, () => {
     const other = await open("/two")
     expect(await buildOf(other)).toBe(1)
 
-    await context.setOffline(false)
     await serve(1)
+    await context.setOffline(false)
     await expect.poll(() => waiting(page), eventually).toBe(0)
     const elsewhere = await browser.newContext()
     const fresh = await elsewhere.newPage()
