@@ -18,16 +18,12 @@ const browser = await chromium.launch({ executablePath: ensureChromium(), args: 
 const shownAfter = async (context: BrowserContext): Promise<number> => {
   const page = await context.newPage()
   await page.goto(`${server.url}/?user=alice`, { waitUntil: "commit" })
-  const ms = await page.evaluate(
-    () =>
-      new Promise<number>((resolve) => {
-        const look = () =>
-          document.querySelector("[data-testid=todo]") === null
-            ? requestAnimationFrame(look)
-            : resolve(performance.now())
-        look()
-      })
+  const shown = await page.waitForFunction(
+    () => document.querySelector("[data-testid=todo]") !== null && performance.now(),
+    undefined,
+    { polling: "raf", timeout: 60_000 }
   )
+  const ms = Number(await shown.jsonValue())
   await page.evaluate(async () => void (await navigator.serviceWorker.ready))
   await page.close()
   return ms
