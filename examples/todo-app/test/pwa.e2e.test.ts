@@ -116,7 +116,7 @@ const filesOf = (build: string) =>
     .map(({ name, parentPath }) => `/${relative(build, join(parentPath, name)).split(sep).join("/")}`)
     .map((path) => (path === "/index.html" ? "/" : path))
     .sort()
-const askedFor = () => origin.asked.map(({ path }) => new URL(path, origin.url).pathname)
+const askedFor = () => origin.asked.map((path) => new URL(path, origin.url).pathname)
 
 describe("the page", { timeout: 240_000 }, () => {
   it("opens without a network after the first visit, and sends later what was done meanwhile", async () => {

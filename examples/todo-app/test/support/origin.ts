@@ -8,15 +8,9 @@ import {
 } from "node:http"
 import type { AddressInfo } from "node:net"
 
-export interface Asked {
-  readonly path: string
-  /** Whether the service worker asked, and not a page or its worker. */
-  readonly byServiceWorker: boolean
-}
-
 export class Origin {
-  /** Oldest first; clear it as you like. */
-  readonly asked: Array<Asked> = []
+  /** Paths with their queries, oldest first; clear it as you like. */
+  readonly asked: Array<string> = []
   /** At a request for this, everything breaks off. */
   diesAt: ((path: string) => boolean) | undefined
   private server: Server | undefined
@@ -61,8 +55,7 @@ export class Origin {
       void this.close()
       return
     }
-    const { referer = "" } = message.headers
-    this.asked.push({ path, byServiceWorker: referer.endsWith("/sw.js") })
+    this.asked.push(path)
     const passed = forward(
       { port, host: "127.0.0.1", path, method: message.method, headers: message.headers },
       (answer) => {
