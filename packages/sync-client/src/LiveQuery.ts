@@ -1,7 +1,8 @@
 /**
  * Queries that run again when what they read has changed. The engine's own commits drive them: a commit names
  * its tables, a query's tables are known from its plan, and only those that meet run again, all of one burst on
- * one state of the database, so that views which stand side by side never contradict each other.
+ * one state of the database. What they give is told when all have run, in one turn of the event loop, so that views which
+ * stand side by side never contradict each other.
  *
  * A query with the same SQL and parameters runs once, however many watch it. Rows that did not change keep their
  * identity, and when none did, nobody is told. Time alone changes nothing: a query that calls `now()` is as old as
@@ -131,22 +132,26 @@ export class LiveQueries {
       let functions: QueryTables.FunctionNames | undefined
       const round = Effect.gen(this, function* () {
         yield* Queue.take(wakeups)
-        const due = [...this.entries.values()].filter(({ stale, watchers }) => stale && watchers > 0)
-        if (due.length === 0) return
+        if (this.due().length === 0) return
         this.running = true
+        const tell: Array<() => void> = []
         yield* snapshot(client, (query) =>
-          Effect.gen(function* () {
+          Effect.gen(this, function* () {
             functions ??= yield* QueryTables.functionNames(query)
-            for (const entry of due) yield* run(entry, query, { synced, functions })
+            // What is due is found here, where nothing can commit any more, and again: that of a commit just before may be
+            // known a moment later.
+            for (let due = this.due(); due.length > 0; due = this.due())
+              for (const entry of due) tell.push(yield* run(entry, query, { synced, functions }))
           })
         ).pipe(
           Effect.catchAll((error) =>
             Effect.sync(() => {
-              for (const entry of due) fail(entry, error)
+              for (const entry of this.due()) tell.push(() => fail(entry, error))
             })
           ),
           Effect.ensuring(
             Effect.sync(() => {
+              for (const one of tell) one()
               this.running = false
               this.onRound()
             })
@@ -165,13 +170,22 @@ export class LiveQueries {
   /** Lets `remote` run the queries, which tells by {@link show} what they give. */
   delegate(remote: Remote): void {
     this.remote = remote
-    this.wake = () => {
-      const due = [...this.entries.values()].filter(({ stale, watchers }) => stale && watchers > 0)
+    let awake = false
+    const ask = () => {
+      awake = false
+      if (this.closedBy !== undefined) return
+      const due = this.due()
       for (const entry of due) entry.stale = false
       if (due.length > 0)
         remote.run(
           due.map(({ key, params, refreshed, sql }) => ({ key, sql, params, refresh: refreshed.length > 0 }))
         )
+    }
+    // All that is opened in one turn is asked for at once, and run on one state of the database.
+    this.wake = () => {
+      if (awake) return
+      awake = true
+      queueMicrotask(ask)
     }
     this.wake()
   }
@@ -185,20 +199,19 @@ export class LiveQueries {
   ): void {
     const entry = this.entries.get(key)
     if (entry === undefined) return
-    if ("error" in next) {
-      fail(entry, next.error)
-      return
-    }
-    const before = entry.store.get()
-    const rows = next.rows(before.rows)
-    if (before.state !== "rows" || rows !== before.rows) entry.store.set({ state: "rows", rows, error: null })
-    refreshed(entry)
+    if ("error" in next) fail(entry, next.error)
+    else show(entry, next.rows)
   }
 
   /** Another process runs the queries from now on: all of them are due. */
   restart(): void {
     for (const entry of this.entries.values()) entry.stale = true
     this.wake()
+  }
+
+  /** Those that nobody watches any more among them: who comes back finds what all others show. */
+  private due(): ReadonlyArray<Entry> {
+    return [...this.entries.values()].filter(({ stale }) => stale)
   }
 
   private watch(key: string, sql: string, params: ReadonlyArray<unknown>): () => void {
@@ -233,6 +246,7 @@ export class LiveQueries {
   }
 
   private linger(entry: Entry): void {
+    if (this.closedBy !== undefined) return
     entry.linger = setTimeout(() => {
       this.entries.delete(entry.key)
       this.remote?.end(entry.key)
@@ -261,22 +275,27 @@ export class LiveQueries {
 const noRows: ReadonlyArray<never> = []
 const loadingState: LiveQueryState<never> = { state: "loading", rows: noRows, error: null }
 
+/** Gives the function that tells what the query gave. */
 const run = (
   entry: Entry,
   query: Query,
   known: { readonly synced: ReadonlySet<string>; readonly functions: QueryTables.FunctionNames }
-): Effect.Effect<void> =>
+): Effect.Effect<() => void> =>
   Effect.gen(function* () {
     // Before the query runs: what is committed meanwhile makes it stale again.
     entry.stale = false
     const result = yield* Effect.either(query(entry.sql, entry.params))
-    if (result._tag === "Left") return fail(entry, result.left)
-    const before = entry.store.get()
-    const rows = shareRows(before.rows, result.right)
-    if (before.state !== "rows" || rows !== before.rows) entry.store.set({ state: "rows", rows, error: null })
+    if (result._tag === "Left") return () => fail(entry, result.left)
     entry.tables ??= yield* QueryTables.find(query, { sql: entry.sql, params: entry.params, ...known })
-    refreshed(entry)
+    return () => show(entry, (before) => shareRows(before, result.right))
   })
+
+const show = (entry: Entry, next: (before: ReadonlyArray<AnyRow>) => ReadonlyArray<AnyRow>): void => {
+  const before = entry.store.get()
+  const rows = next(before.rows)
+  if (before.state !== "rows" || rows !== before.rows) entry.store.set({ state: "rows", rows, error: null })
+  refreshed(entry)
+}
 
 const fail = (entry: Entry, error: LiveQueryError): void => {
   entry.store.set({ state: "error", rows: entry.store.get().rows, error: Cause.originalError(error) })
