@@ -100,7 +100,7 @@ export class LiveQueries {
         const unwatch = watch()
         return new Promise<void>((resolve) => {
           const entry = current()
-          if (entry === undefined) return resolve()
+          if (entry === undefined || this.closedBy !== undefined) return resolve()
           entry.refreshed.push(resolve)
           entry.stale = true
           this.wake()
@@ -273,7 +273,8 @@ export class LiveQueries {
 }
 
 const noRows: ReadonlyArray<never> = []
-const loadingState: LiveQueryState<never> = { state: "loading", rows: noRows, error: null }
+/** @internal What shows until a query has run. */
+export const loadingState: LiveQueryState<never> = { state: "loading", rows: noRows, error: null }
 
 /** Gives the function that tells what the query gave. */
 const run = (

@@ -4,16 +4,26 @@
  */
 import type { Action, Outcome, RecordId, Replica } from "@synchrotron/sync-core"
 import { Cause, Effect, Either, Exit, Scope } from "effect"
-import { ClientClosed, DatabaseNotOpen } from "./Errors.ts"
-import type { BatchResults, Results } from "./Execute.ts"
+import { ClientClosed, DatabaseNotOpen, type TabsDiffer, type WorkerFailed } from "./Errors.ts"
+import type { BatchResult, BatchResults, ErrorOf, Results } from "./Execute.ts"
 import type { LiveQueryState } from "./LiveQuery.ts"
 import type { Observable } from "./Observable.ts"
 import type { Status } from "./Status.ts"
 import * as SyncClient from "./SyncClient.ts"
 import { decoder, type RowSchema } from "./typedRows.ts"
 
+/** Why an operation was not executed: what the action fails with, what the engine does, or why there is no database. */
+export type ExecutionError<E> =
+  | Replica.ExecuteError<E>
+  | SyncClient.OpenError
+  | ClientClosed
+  | TabsDiffer
+  | WorkerFailed
+
 /** The result of an operation that is running: await it for the value, ask it for the authority's verdict. */
-export interface ExecutionPromise<Result> extends Promise<Result> {
+export interface ExecutionPromise<Result, E = unknown> extends Promise<Result> {
+  /** The same as a value that tells success from failure, with the type of the error: it never rejects. */
+  readonly result: () => Promise<BatchResult<Result, ExecutionError<E>>>
   /** Resolves when the authority has judged the record: at the earliest after the next sync. */
   readonly outcome: () => Promise<Outcome>
   /** The record's id, for `client.outcome(id)` after a restart. */
@@ -42,12 +52,12 @@ export interface PromiseClient {
   /** Resolves when the local database is open. */
   readonly ready: Promise<void>
   /** Runs one operation at once, offline or not; rejects with the action's own error. */
-  execute<Result, E>(operation: Action.Operation<Result, E>): ExecutionPromise<Result>
+  execute<Result, E>(operation: Action.Operation<Result, E>): ExecutionPromise<Result, E>
   /** Runs operations as one record: all or nothing. */
   execute<const Ops extends ReadonlyArray<Action.AnyOperation>>(
     operations: Ops,
     options?: { readonly transaction?: true }
-  ): ExecutionPromise<Results<Ops>>
+  ): ExecutionPromise<Results<Ops>, ErrorOf<Ops[number]>>
   /** Runs operations one after the other, each a record of its own: a result for each, by index. */
   execute<const Ops extends ReadonlyArray<Action.AnyOperation>>(
     operations: Ops,
@@ -57,7 +67,7 @@ export interface PromiseClient {
   executeAction<Args, Encoded, Result, E>(
     action: Action.Action<Args, Encoded, Result, E>,
     args: Args
-  ): ExecutionPromise<Result>
+  ): ExecutionPromise<Result, E>
   /** Reads the local database; `$1` … for parameters. Rejects with `ReadOnlyQuery` when the statement writes. */
   query<Row = Record<string, unknown>>(
     sql: string,
@@ -139,7 +149,7 @@ export const createSyncClient = (options: SyncClient.Options): OpeningClient => 
     submit: (client: SyncClient.SyncClient) => Effect.Effect<Replica.Executed<Result>, unknown>
   ): ExecutionPromise<Result> => {
     const executed = local(submit)
-    return Object.assign(
+    return executionOf(
       executed.then(({ value }) => value),
       {
         outcome: () => executed.then(({ id }) => use((client) => client.outcome(id))),
@@ -192,6 +202,20 @@ export const createSyncClient = (options: SyncClient.Options): OpeningClient => 
     then: (onOpen, onError) => opened.then(() => client).then(onOpen, onError)
   }
 }
+
+/** @internal */
+export const executionOf = <Result>(
+  value: Promise<Result>,
+  record: Pick<ExecutionPromise<Result>, "outcome" | "recordId">
+): ExecutionPromise<Result> =>
+  Object.assign(value, {
+    ...record,
+    result: () =>
+      value.then(
+        async (value) => ({ _tag: "Success", value, id: await record.recordId() }) as const,
+        (error: unknown) => ({ _tag: "Failure", error }) as const
+      )
+  })
 
 /** @internal */
 export const liveHandle = <Row>(

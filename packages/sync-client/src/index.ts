@@ -1,6 +1,7 @@
 export * as Connectivity from "./Connectivity.ts"
 export {
   createSyncClient,
+  type ExecutionError,
   type ExecutionPromise,
   type LiveQueryHandle,
   type LiveQueryOptions,

@@ -153,7 +153,10 @@ describe("liveQuery", () => {
     const slow = Action.make("both.add", {
       args: Schema.Struct({}),
       run: ({ sql }) =>
-        Effect.promise(() => (begun(), gate)).pipe(
+        Effect.promise(() => {
+          begun()
+          return gate
+        }).pipe(
           Effect.zipRight(sql`INSERT INTO todos (id, title) VALUES (${uuid(1)}, 'x')`),
           Effect.zipRight(sql`INSERT INTO tags (id, name) VALUES (${uuid(2)}, 'x')`),
           Effect.asVoid,
@@ -238,6 +241,7 @@ describe("liveQuery", () => {
     expect(lazy.get().rows[0]).toBe(other.get().rows[0])
     await client.close()
     expect(other.get()).toMatchObject({ state: "error", error: { _tag: "ClientClosed" } })
+    await other.refresh()
   })
 
   it("is a stream in Effect", async () => {

@@ -3,6 +3,7 @@ import { Action, type RecordId, type Replica, type SyncApp } from "@synchrotron/
 import { Effect } from "effect"
 import {
   type ExecutionPromise,
+  executionOf,
   liveHandle,
   type OpeningClient,
   type PromiseClient
@@ -210,7 +211,7 @@ export const follow = (options: FollowOptions, surroundings: Surroundings, worke
     use(() => Promise.allSettled(running).then(() => ask<A>(question)))
 
   const executing = <Result>(id: RecordId, executed: Promise<Result>): ExecutionPromise<Result> =>
-    Object.assign(executed, {
+    executionOf(executed, {
       outcome: () => executed.then(() => ask<never>({ _tag: "Outcome", id })),
       recordId: () => executed.then(() => id)
     })
@@ -235,15 +236,7 @@ export const follow = (options: FollowOptions, surroundings: Surroundings, worke
           (operations) => ask({ _tag: "ExecuteAll", operations, id })
         )
       )
-    return Promise.all(
-      operations.map((one) => {
-        const execution = execute(one) as ExecutionPromise<unknown>
-        return execution.then(
-          async (value) => ({ _tag: "Success", value, id: await execution.recordId() }),
-          (error: unknown) => ({ _tag: "Failure", error })
-        )
-      })
-    )
+    return Promise.all(operations.map((one) => (execute(one) as ExecutionPromise<unknown>).result()))
   }
 
   const client: PromiseClient = {
