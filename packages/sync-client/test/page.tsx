@@ -4,19 +4,18 @@ import { SyncProvider } from "@synchrotron/sync-client/react"
 import { JSDOM } from "jsdom"
 import { Component, type ReactNode, StrictMode } from "react"
 import type { Root } from "react-dom/client"
-import { afterEach, beforeAll, expect, vi } from "vitest"
+import { afterEach, expect, vi } from "vitest"
 // Its clients close after each test, and what was registered later runs first: components go before their client.
 import "./support.ts"
 
 export const { window } = new JSDOM("<main></main>")
 export const main = window.document.querySelector("main")!
 
-beforeAll(() => {
-  vi.stubGlobal("window", window)
-  vi.stubGlobal("document", window.document)
-  vi.stubGlobal("navigator", window.navigator)
-  vi.stubGlobal("IS_REACT_ACT_ENVIRONMENT", false)
-})
+// Before React looks for them, which it does when it is loaded.
+vi.stubGlobal("window", window)
+vi.stubGlobal("document", window.document)
+vi.stubGlobal("navigator", window.navigator)
+vi.stubGlobal("IS_REACT_ACT_ENVIRONMENT", false)
 
 let root: Root | undefined
 afterEach(() => {
@@ -30,7 +29,7 @@ export const render = async (
   children: ReactNode,
   { hydrate = false, strict = true }: { readonly hydrate?: boolean; readonly strict?: boolean } = {}
 ) => {
-  // React looks for the document when it is loaded.
+  // Here, for static imports come before what this module does.
   const { createRoot, hydrateRoot } = await import("react-dom/client")
   const reported: Array<unknown> = []
   const onRecoverableError = (error: unknown) => void reported.push(error)

@@ -13,7 +13,7 @@ import {
   useSuspenseQuery,
   useSyncStatus
 } from "@synchrotron/sync-client/react"
-import type { ArgsInvalid, Outcome, RecordId } from "@synchrotron/sync-core"
+import type { ArgsInvalid, Outcome } from "@synchrotron/sync-core"
 import { Schema } from "effect"
 import { expectTypeOf } from "vitest"
 import { addTag, addTodo, renameTodo, type TitleTaken } from "./fixture.ts"
@@ -33,7 +33,7 @@ export const Queries = () => {
   >()
   expectTypeOf(useSyncStatus()).toEqualTypeOf<Status>()
   expectTypeOf(useSyncStatus((status) => status.pending)).toEqualTypeOf<number>()
-  expectTypeOf(usePending()).toEqualTypeOf<ReadonlySet<RecordId>>()
+  expectTypeOf(usePending()).toEqualTypeOf<ReadonlySet<string>>()
   return null
 }
 
