@@ -226,8 +226,10 @@ describe("useSuspenseQuery", () => {
       </Suspense>
     )
     await until(() => asked.length === 2)
+    const probe = client.liveQuery(`${count}todos WHERE $1 <> ''`, ["%"], { lazy: true })
+    await until(() => probe.get().state === "rows")
     await sleep(Limits.preloadMs + 2 * Limits.liveQueryLingerMs)
-    expect(client.liveQuery(`${count}todos WHERE $1 <> ''`, ["%"], { lazy: true }).get().state).toBe("rows")
+    expect(probe.get().state).toBe("rows")
     arrive()
     await until(() => text("#a") === "% 0" && text("#b") === "% 0")
     expect(asked.length).toBe(2)
