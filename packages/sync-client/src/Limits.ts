@@ -32,6 +32,10 @@ export const outcomesMax = 10_000
 export const liveQueryIntervalMs = 16
 /** How long a live query that nobody watches any more keeps its rows, for remounts. */
 export const liveQueryLingerMs = 1_000
+/** How long a query that was begun ahead of its component runs on, after it has loaded, until somebody watches it. */
+export const preloadMs = 5_000
+/** How long a failure counts as the last word; a component that is drawn again later runs its query anew. */
+export const failureMs = 1_000
 /** How long to wait for another tab (or the page before a reload) to give the database free. */
 export const databaseLockWaitMs = 5_000
 /** Room that is held back in the browser's storage until that is full, to bring what is there to safety. */

@@ -1,7 +1,8 @@
 /**
  * Queries that run again when what they read has changed. The engine's own commits drive them: a commit names
  * its tables, a query's tables are known from its plan, and only those that meet run again, all of one burst on
- * one state of the database, so that views which stand side by side never contradict each other.
+ * one state of the database. What they give is told when all have run, in one turn of the event loop, so that views which
+ * stand side by side never contradict each other.
  *
  * A query with the same SQL and parameters runs once, however many watch it. Rows that did not change keep their
  * identity, and when none did, nobody is told. Time alone changes nothing: a query that calls `now()` is as old as
@@ -99,7 +100,7 @@ export class LiveQueries {
         const unwatch = watch()
         return new Promise<void>((resolve) => {
           const entry = current()
-          if (entry === undefined) return resolve()
+          if (entry === undefined || this.closedBy !== undefined) return resolve()
           entry.refreshed.push(resolve)
           entry.stale = true
           this.wake()
@@ -122,21 +123,33 @@ export class LiveQueries {
     wake()
   }
 
-  /** Queries that are watched and whose rows may have changed. */
+  /**
+   * Queries whose rows may have changed; those that nobody watches any more among them: who comes back finds what all
+   * others show.
+   */
   due(): ReadonlyArray<Entry> {
-    return [...this.entries.values()].filter(({ stale, watchers }) => stale && watchers > 0)
+    return [...this.entries.values()].filter(({ stale }) => stale)
   }
 
   /** Lets `remote` run the queries, which tells by {@link show} what they give. */
   delegate(remote: Remote): void {
     this.remote = remote
-    this.drive(() => {
+    let awake = false
+    const ask = () => {
+      awake = false
+      if (this.closedBy !== undefined) return
       const due = this.due()
       for (const entry of due) entry.stale = false
       if (due.length > 0)
         remote.run(
           due.map(({ key, params, refreshed, sql }) => ({ key, sql, params, refresh: refreshed.length > 0 }))
         )
+    }
+    // All that is opened in one turn is asked for at once, and run on one state of the database.
+    this.drive(() => {
+      if (awake) return
+      awake = true
+      queueMicrotask(ask)
     })
   }
 
@@ -149,14 +162,8 @@ export class LiveQueries {
   ): void {
     const entry = this.entries.get(key)
     if (entry === undefined) return
-    if ("error" in next) {
-      fail(entry, next.error)
-      return
-    }
-    const before = entry.store.get()
-    const rows = next.rows(before.rows)
-    if (before.state !== "rows" || rows !== before.rows) entry.store.set({ state: "rows", rows, error: null })
-    refreshed(entry)
+    if ("error" in next) fail(entry, next.error)
+    else show(entry, next.rows)
   }
 
   /** Another process runs the queries from now on: all of them are due. */
@@ -197,6 +204,7 @@ export class LiveQueries {
   }
 
   private linger(entry: Entry): void {
+    if (this.closedBy !== undefined) return
     entry.linger = setTimeout(() => {
       this.entries.delete(entry.key)
       this.remote?.end(entry.key)
@@ -223,7 +231,16 @@ export class LiveQueries {
 }
 
 const noRows: ReadonlyArray<never> = []
-const loadingState: LiveQueryState<never> = { state: "loading", rows: noRows, error: null }
+/** @internal What shows until a query has run. */
+export const loadingState: LiveQueryState<never> = { state: "loading", rows: noRows, error: null }
+
+/** Shows an entry's new rows. */
+export const show = (entry: Entry, next: (before: ReadonlyArray<AnyRow>) => ReadonlyArray<AnyRow>): void => {
+  const before = entry.store.get()
+  const rows = next(before.rows)
+  if (before.state !== "rows" || rows !== before.rows) entry.store.set({ state: "rows", rows, error: null })
+  refreshed(entry)
+}
 
 /** Shows why an entry has no new rows. */
 export const fail = (entry: Entry, error: LiveQueryError): void => {
@@ -232,6 +249,6 @@ export const fail = (entry: Entry, error: LiveQueryError): void => {
 }
 
 /** Tells those who asked for a refresh that it is done. */
-export const refreshed = (entry: Entry): void => {
+const refreshed = (entry: Entry): void => {
   for (const resolve of entry.refreshed.splice(0)) resolve()
 }

@@ -2,7 +2,7 @@
 import type { SqlClient } from "@effect/sql"
 import { Effect, Queue, type Scope } from "effect"
 import * as Limits from "./Limits.ts"
-import { type Entry, fail, type LiveQueries, refreshed } from "./LiveQuery.ts"
+import { type Entry, fail, type LiveQueries, show } from "./LiveQuery.ts"
 import * as QueryTables from "./QueryTables.ts"
 import { type Query, snapshot } from "./Reader.ts"
 import { shareRows } from "./share.ts"
@@ -18,22 +18,26 @@ export const runLiveQueries = (
     let functions: QueryTables.FunctionNames | undefined
     const round = Effect.gen(function* () {
       yield* Queue.take(wakeups)
-      const due = live.due()
-      if (due.length === 0) return
+      if (live.due().length === 0) return
       live.running = true
+      const tell: Array<() => void> = []
       yield* snapshot(client, (query) =>
         Effect.gen(function* () {
           functions ??= yield* QueryTables.functionNames(query)
-          for (const entry of due) yield* run(entry, query, { synced, functions })
+          // What is due is found here, where nothing can commit any more, and again: that of a commit just before may be
+          // known a moment later.
+          for (let due = live.due(); due.length > 0; due = live.due())
+            for (const entry of due) tell.push(yield* run(entry, query, { synced, functions }))
         })
       ).pipe(
         Effect.catchAll((error) =>
           Effect.sync(() => {
-            for (const entry of due) fail(entry, error)
+            for (const entry of live.due()) tell.push(() => fail(entry, error))
           })
         ),
         Effect.ensuring(
           Effect.sync(() => {
+            for (const one of tell) one()
             live.running = false
             live.onRound()
           })
@@ -49,19 +53,17 @@ export const runLiveQueries = (
   )
 }
 
+/** Gives the function that tells what the query gave. */
 const run = (
   entry: Entry,
   query: Query,
   known: { readonly synced: ReadonlySet<string>; readonly functions: QueryTables.FunctionNames }
-): Effect.Effect<void> =>
+): Effect.Effect<() => void> =>
   Effect.gen(function* () {
     // Before the query runs: what is committed meanwhile makes it stale again.
     entry.stale = false
     const result = yield* Effect.either(query(entry.sql, entry.params))
-    if (result._tag === "Left") return fail(entry, result.left)
-    const before = entry.store.get()
-    const rows = shareRows(before.rows, result.right)
-    if (before.state !== "rows" || rows !== before.rows) entry.store.set({ state: "rows", rows, error: null })
+    if (result._tag === "Left") return () => fail(entry, result.left)
     entry.tables ??= yield* QueryTables.find(query, { sql: entry.sql, params: entry.params, ...known })
-    refreshed(entry)
+    return () => show(entry, (before) => shareRows(before, result.right))
   })

@@ -3,14 +3,27 @@
  * `execute` rejects with is the very instance that the action failed with.
  */
 import type { Action, Outcome, RecordId, Replica } from "@synchrotron/sync-core"
-import type { BatchResults, Results } from "./Execute.ts"
+import type { ClientClosed, DatabaseCrashed, TabsDiffer, WorkerFailed } from "./Errors.ts"
+import type { BatchResult, BatchResults, ErrorOf, ExecuteError, Results } from "./Execute.ts"
 import type { LiveQueryState } from "./LiveQuery.ts"
 import type { Observable } from "./Observable.ts"
 import type { Status } from "./Status.ts"
+import type { OpenError } from "./SyncClient.ts"
 import type { RowSchema } from "./typedRows.ts"
 
+/** Why an operation was not executed: what the action fails with, what the engine does, or why there is no database. */
+export type ExecutionError<E> =
+  | ExecuteError<E>
+  | OpenError
+  | ClientClosed
+  | DatabaseCrashed
+  | TabsDiffer
+  | WorkerFailed
+
 /** The result of an operation that is running: await it for the value, ask it for the authority's verdict. */
-export interface ExecutionPromise<Result> extends Promise<Result> {
+export interface ExecutionPromise<Result, E = unknown> extends Promise<Result> {
+  /** The same as a value that tells success from failure, with the type of the error: it never rejects. */
+  readonly result: () => Promise<BatchResult<Result, ExecutionError<E>>>
   /** Resolves when the authority has judged the record: at the earliest after the next sync. */
   readonly outcome: () => Promise<Outcome>
   /** The record's id, for `client.outcome(id)` after a restart. */
@@ -39,12 +52,12 @@ export interface PromiseClient {
   /** Resolves when the local database is open. */
   readonly ready: Promise<void>
   /** Runs one operation at once, offline or not; rejects with the action's own error. */
-  execute<Result, E>(operation: Action.Operation<Result, E>): ExecutionPromise<Result>
+  execute<Result, E>(operation: Action.Operation<Result, E>): ExecutionPromise<Result, E>
   /** Runs operations as one record: all or nothing. */
   execute<const Ops extends ReadonlyArray<Action.AnyOperation>>(
     operations: Ops,
     options?: { readonly transaction?: true }
-  ): ExecutionPromise<Results<Ops>>
+  ): ExecutionPromise<Results<Ops>, ErrorOf<Ops[number]>>
   /** Runs operations one after the other, each a record of its own: a result for each, by index. */
   execute<const Ops extends ReadonlyArray<Action.AnyOperation>>(
     operations: Ops,
@@ -54,7 +67,7 @@ export interface PromiseClient {
   executeAction<Args, Encoded, Result, E>(
     action: Action.Action<Args, Encoded, Result, E>,
     args: Args
-  ): ExecutionPromise<Result>
+  ): ExecutionPromise<Result, E>
   /** Reads the local database; `$1` … for parameters. Rejects with `ReadOnlyQuery` when the statement writes. */
   query<Row = Record<string, unknown>>(
     sql: string,

@@ -2,6 +2,7 @@
 import type { Action, Replica } from "@synchrotron/sync-core"
 import { Cause, Effect, Exit, Scope } from "effect"
 import { ClientClosed, DatabaseNotOpen } from "./Errors.ts"
+import { executionOf } from "./executionOf.ts"
 import { liveHandle } from "./liveHandle.ts"
 import type { ExecutionPromise, OpeningClient, PromiseClient } from "./PromiseClient.ts"
 import * as SyncClient from "./SyncClient.ts"
@@ -51,7 +52,7 @@ export const createSyncClient = (options: SyncClient.Options): OpeningClient => 
     submit: (client: SyncClient.SyncClient) => Effect.Effect<Replica.Executed<Result>, unknown>
   ): ExecutionPromise<Result> => {
     const executed = local(submit)
-    return Object.assign(
+    return executionOf(
       executed.then(({ value }) => value),
       {
         outcome: () => executed.then(({ id }) => use((client) => client.outcome(id))),

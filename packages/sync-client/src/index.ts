@@ -8,6 +8,7 @@ export type { LiveQueryError, LiveQueryState } from "./LiveQuery.ts"
 export * as LiveShape from "./LiveShape.ts"
 export type { Observable } from "./Observable.ts"
 export type {
+  ExecutionError,
   ExecutionPromise,
   LiveQueryHandle,
   LiveQueryOptions,

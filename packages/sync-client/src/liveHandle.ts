@@ -13,14 +13,14 @@ export const liveHandle = <Row>(
   const unwatch = query.lazy ? () => {} : inner.watch()
   const decode = decoder(query.schema)
   let seen: LiveQueryState<unknown> | undefined
-  let shown: LiveQueryState<Row>
+  let shown: LiveQueryState<Row> = { state: "loading", rows: [], error: null }
   const show = (state: LiveQueryState<unknown>): LiveQueryState<Row> => {
     if (state !== seen) {
       seen = state
       const rows = decode(state.rows)
       shown = Either.isRight(rows)
         ? ({ ...state, rows: rows.right } as LiveQueryState<Row>)
-        : { state: "error", rows: [], error: rows.left }
+        : { state: "error", rows: shown.rows, error: rows.left }
     }
     return shown
   }

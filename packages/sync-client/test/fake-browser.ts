@@ -27,9 +27,11 @@ export class FakeBrowser {
     return {
       channel: (name, onMessage) => {
         const own = { tab, name, onMessage }
+        let closed = false
         this.listeners.add(own)
         return {
           send: (message) => {
+            if (closed) throw new Error("InvalidStateError: the channel is closed")
             if (!tab.mayAct()) return
             const copy = structuredClone(message)
             for (const other of [...this.listeners])
@@ -38,7 +40,10 @@ export class FakeBrowser {
                   if (other.tab.alive && this.listeners.has(other)) other.onMessage(copy)
                 })
           },
-          close: () => this.listeners.delete(own)
+          close: () => {
+            closed = true
+            this.listeners.delete(own)
+          }
         }
       },
       lock: (name, held) =>

@@ -1,6 +1,11 @@
 /** Live queries on a real database: they run when they must, and tell only what changed. */
-import { type LiveQueryState, SyncClient } from "@synchrotron/sync-client"
-import type { Action } from "@synchrotron/sync-core"
+import {
+  type LiveQueryHandle,
+  type LiveQueryState,
+  type PromiseClient,
+  SyncClient
+} from "@synchrotron/sync-client"
+import { Action, SyncApp } from "@synchrotron/sync-core"
 import { Effect, Schema, Stream } from "effect"
 import { describe, expect, it } from "vitest"
 import { addTag, addTodo, app, bearer, FakeAuthority, renameTodo, uuid } from "./fixture.ts"
@@ -19,6 +24,22 @@ const watch = async <Row>(live: {
   live.subscribe((state) => states.push(state))
   await until(() => live.get().state !== "loading")
   return states
+}
+
+/** The text makes it a query of its own. */
+const countOf = (client: PromiseClient, table: string, i: number) =>
+  client.liveQuery<{ n: number }>(`SELECT count(*)::int AS n FROM ${table} WHERE ${i} = ${i}`)
+
+/** What is shown at the end of a turn of the event loop in which anything changed, when it is not the same everywhere. */
+const tornFrames = (lives: ReadonlyArray<LiveQueryHandle<{ n: number }>>): ReadonlyArray<string> => {
+  const torn: Array<string> = []
+  const look = () =>
+    queueMicrotask(() => {
+      const shown = new Set(lives.flatMap((live) => live.get().rows.map(({ n }) => n)))
+      if (shown.size > 1) torn.push([...shown].join())
+    })
+  for (const live of lives) live.subscribe(look)
+  return torn
 }
 
 const all = "SELECT id, title FROM todos ORDER BY title"
@@ -108,6 +129,68 @@ describe("liveQuery", () => {
     expect(states.length).toBeLessThan(60)
   })
 
+  it("tells all that one commit changed at once", async () => {
+    const { client } = await open(undefined, { paused: true })
+    await client.ready
+    // So many that their running is no single turn of the event loop.
+    const lives = Array.from({ length: 150 }, (_, i) => countOf(client, i % 2 === 0 ? "todos" : "tags", i))
+    const torn = tornFrames(lives)
+    for (let i = 1; i <= 10; i++)
+      await client.execute([addTodo({ id: uuid(i), title: "x" }), addTag({ id: uuid(100 + i), name: "x" })])
+    for (const live of lives) await until(() => live.get().rows[0]?.n === 10)
+    expect(torn).toEqual([])
+  })
+
+  it("shows a query that is opened during a commit together with those that the commit changed", async () => {
+    let begun = () => {}
+    let go = () => {}
+    const running = new Promise<void>((resolve) => {
+      begun = resolve
+    })
+    const gate = new Promise<void>((resolve) => {
+      go = resolve
+    })
+    const slow = Action.make("both.add", {
+      args: Schema.Struct({}),
+      run: ({ sql }) =>
+        Effect.promise(() => {
+          begun()
+          return gate
+        }).pipe(
+          Effect.zipRight(sql`INSERT INTO todos (id, title) VALUES (${uuid(1)}, 'x')`),
+          Effect.zipRight(sql`INSERT INTO tags (id, name) VALUES (${uuid(2)}, 'x')`),
+          Effect.asVoid,
+          Effect.orDie
+        )
+    })
+    const { client } = await open(undefined, {
+      paused: true,
+      app: SyncApp.make({ ...app, actions: [slow] })
+    })
+    const lives = [countOf(client, "todos", 1)]
+    await until(() => lives[0]!.get().state === "rows")
+    const done = client.execute(slow({}))
+    await running
+    lives.push(countOf(client, "tags", 2))
+    const torn = tornFrames(lives)
+    // The query waits for the database by now.
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    go()
+    await done
+    for (const live of lives) await until(() => live.get().rows[0]?.n === 1)
+    expect(torn).toEqual([])
+  })
+
+  it("keeps a query that nobody watches any more up to date for who comes back", async () => {
+    const { client } = await open(undefined, { paused: true })
+    const live = client.liveQuery<{ n: number }>("SELECT count(*)::int AS n FROM todos", [], { lazy: true })
+    const leave = live.subscribe(() => {})
+    await until(() => live.get().state === "rows")
+    leave()
+    await client.execute(addTodo({ id: uuid(1), title: "x" }))
+    await until(() => live.get().rows[0]?.n === 1)
+  })
+
   it("says what is wrong, keeps the rows, and does not disturb others", async () => {
     const { client } = await open(undefined, { paused: true })
     const wrong = client.liveQuery("SELECT nonsense FROM todos")
@@ -134,7 +217,16 @@ describe("liveQuery", () => {
     expect(await client.query(all, [], { schema })).toEqual(live.get().rows)
     const misfit = client.liveQuery(all, [], { schema: Schema.Struct({ title: Schema.Number }) })
     await watch(misfit)
-    expect(misfit.get()).toMatchObject({ state: "error", error: { _tag: "ParseError" } })
+    expect(misfit.get()).toMatchObject({ state: "error", rows: [], error: { _tag: "ParseError" } })
+    // The rows that could be read last stay, as with any other error.
+    const short = client.liveQuery(all, [], {
+      schema: Schema.Struct({ id: Schema.UUID, title: Schema.String.pipe(Schema.maxLength(1)) })
+    })
+    await watch(short)
+    const last = short.get().rows
+    await client.execute(renameTodo({ id: uuid(2), title: "long" }))
+    await until(() => short.get().state === "error")
+    expect(short.get().rows).toBe(last)
   })
 
   it("is lazy when asked, shares one run, and ends with the client", async () => {
@@ -149,6 +241,7 @@ describe("liveQuery", () => {
     expect(lazy.get().rows[0]).toBe(other.get().rows[0])
     await client.close()
     expect(other.get()).toMatchObject({ state: "error", error: { _tag: "ClientClosed" } })
+    await other.refresh()
   })
 
   it("is a stream in Effect", async () => {

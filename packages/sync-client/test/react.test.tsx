@@ -1,6 +1,7 @@
 /** The hooks in a real React, in Strict Mode, on a real client and jsdom. */
-import type { createSyncClient } from "@synchrotron/sync-client"
+import { OutcomeForgotten, type PromiseClient } from "@synchrotron/sync-client"
 import {
+  noClient,
   SyncProvider,
   useAction,
   useLiveQuery,
@@ -8,38 +9,11 @@ import {
   useSyncClient,
   useSyncStatus
 } from "@synchrotron/sync-client/react"
-import { JSDOM } from "jsdom"
-import { memo, type ReactNode, StrictMode, useState } from "react"
-import type { Root } from "react-dom/client"
-import { afterEach, beforeAll, describe, expect, it, vi } from "vitest"
+import { memo, StrictMode, useState } from "react"
+import { describe, expect, it, vi } from "vitest"
 import { addTodo, FakeAuthority, renameTodo, uuid } from "./fixture.ts"
-import { open, until } from "./support.ts"
-
-const { window } = new JSDOM("<main></main>")
-beforeAll(() => {
-  vi.stubGlobal("window", window)
-  vi.stubGlobal("document", window.document)
-  vi.stubGlobal("navigator", window.navigator)
-  vi.stubGlobal("IS_REACT_ACT_ENVIRONMENT", false)
-})
-
-let root: Root | undefined
-afterEach(() => root?.unmount())
-
-const render = async (client: ReturnType<typeof createSyncClient>, children: ReactNode) => {
-  // React looks for the document when it is loaded.
-  const { createRoot } = await import("react-dom/client")
-  root = createRoot(window.document.querySelector("main")!)
-  root.render(
-    <StrictMode>
-      <SyncProvider client={client}>{children}</SyncProvider>
-    </StrictMode>
-  )
-}
-
-const text = (selector: string) => window.document.querySelector(selector)?.textContent
-const click = (selector: string) =>
-  (window.document.querySelector(selector) as unknown as HTMLElement).click()
+import { click, main, render, text, until } from "./page.tsx"
+import { open } from "./support.ts"
 
 interface Todo {
   readonly id: string
@@ -110,6 +84,42 @@ const Add = () => {
   )
 }
 
+const addTwo = (first: number, second: number) => [
+  addTodo({ id: uuid(first), title: "a" }),
+  addTodo({ id: uuid(second), title: "bb" })
+]
+
+const Several = () => {
+  const one = useAction(addTodo)
+  const two = useAction(addTwo)
+  const show = (state: typeof one.state | typeof two.state) =>
+    state.state === "confirmed"
+      ? state.outcome._tag
+      : state.state === "error"
+        ? state.error._tag
+        : `${state.state}${state.state === "pending" && state.value !== undefined ? ` ${state.value}` : ""}`
+  return (
+    <div>
+      <output id="runs">
+        {one.runs.map(({ args, state }) => `${args[0].title} ${show(state)}`).join(", ")}
+      </output>
+      <output id="last">{show(one.state)}</output>
+      <output id="two">{show(two.state)}</output>
+      <button
+        type="button"
+        id="three"
+        onClick={() => {
+          for (const [i, title] of ["a", "taken", "b"].entries()) one.run({ id: uuid(20 + i), title })
+        }}
+      />
+      <button type="button" id="another" onClick={() => one.run({ id: uuid(30), title: "c" })} />
+      <button type="button" id="forget" onClick={one.reset} />
+      <button type="button" id="pair" onClick={() => two.run(40, 41)} />
+      <button type="button" id="pair-fails" onClick={() => two.run(42, 41)} />
+    </div>
+  )
+}
+
 const Inbox = () => {
   const { dismiss, records, retry } = useRejected()
   return (
@@ -163,6 +173,79 @@ describe("React hooks", () => {
     // Nobody handles this one's promise: the state says it, and the page hears of no unhandled rejection.
     click("#ignore")
     await until(() => text("#action") === "TitleTaken")
+  })
+
+  it("useAction follows several runs at a time, each to its own end", async () => {
+    const authority = new FakeAuthority()
+    const { client } = await open(authority, { paused: true })
+    authority.refuse = ({ args }) => (args as { title: string }).title === "b"
+    await render(client, <Several />)
+    expect(await vi.waitUntil(() => text("#last"))).toBe("idle")
+    click("#three")
+    await until(() => text("#runs") === "a pending 1, taken TitleTaken, b pending 1")
+    expect(text("#last")).toBe("pending 1")
+    // What has come to its end goes when another one begins.
+    click("#another")
+    await until(() => text("#runs") === "a pending 1, b pending 1, c pending 1")
+    await client.resume()
+    await until(() => text("#runs") === "a applied, b rejected, c applied")
+    click("#forget")
+    await until(() => text("#runs") === "" && text("#last") === "idle")
+  })
+
+  it("useAction runs several operations as one record", async () => {
+    const { authority, client } = await open(undefined, { paused: true })
+    await render(client, <Several />)
+    await until(() => text("#two") === "idle")
+    click("#pair")
+    await until(() => text("#two") === "pending 1,2")
+    expect((await client.pending()).length).toBe(1)
+    await client.resume()
+    await until(() => text("#two") === "applied")
+    expect(authority.rows.size).toBe(2)
+    // The second one is there already, so the first is not done either.
+    click("#pair-fails")
+    await until(() => text("#two") === "ActionCrashed")
+    expect(await client.query("SELECT 1 FROM todos")).toHaveLength(2)
+  })
+
+  it("useAction takes a record that was judged and not refused as done, when nobody can say more", async () => {
+    const { client } = await open(undefined, { paused: true })
+    const forgetful: PromiseClient = {
+      ...client,
+      execute: ((operation: never) =>
+        Object.assign(client.execute(operation), {
+          outcome: () => Promise.reject(new OutcomeForgotten({ id: "" }))
+        })) as never
+    }
+    await render(forgetful, <Add />)
+    await until(() => text("#action") === "idle")
+    click("#add")
+    await until(() => text("#action") === "5 applied")
+  })
+
+  it("begins with what a server has drawn", async () => {
+    const { renderToString } = await import("react-dom/server")
+    const { client } = await open(undefined, { paused: true })
+    await client.execute(addTodo({ id: uuid(1), title: "one" }))
+    // The rows are there before the page is taken over.
+    const live = client.liveQuery("SELECT id, title FROM todos WHERE title LIKE $1 ORDER BY id", ["%"])
+    await until(() => live.get().state === "rows" && client.status.get().pending === 1)
+    const page = (
+      <>
+        <List />
+        <Status />
+      </>
+    )
+    main.innerHTML = renderToString(
+      <StrictMode>
+        <SyncProvider client={noClient}>{page}</SyncProvider>
+      </StrictMode>
+    )
+    expect([text("#list-state"), text("#status")]).toEqual(["loading", "idle 0"])
+    const { reported } = await render(client, page, { hydrate: true })
+    await until(() => text("ul") === "one" && text("#status") === "paused 1")
+    expect(reported).toEqual([])
   })
 
   it("useRejected shows the inbox", async () => {

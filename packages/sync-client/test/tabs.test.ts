@@ -2,12 +2,11 @@
 import { mkdtemp, rm } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
-import type { ReadOnlyQuery } from "@synchrotron/sync-client"
+import { Limits, type ReadOnlyQuery } from "@synchrotron/sync-client"
 import { Action, SyncApp, SyncTable } from "@synchrotron/sync-core"
 import { Effect, Schema } from "effect"
 import fc from "fast-check"
 import { afterEach, describe, expect, it } from "vitest"
-import * as Limits from "../src/Limits.ts"
 import { delta, patch } from "../src/tabs/Delta.ts"
 import { decoder, encode } from "../src/tabs/errors.ts"
 import { FakeBrowser, FakeTab } from "./fake-browser.ts"
@@ -167,6 +166,21 @@ describe("tabs", () => {
       expect((await rows).length % 3).toBe(0)
       expect(await caught(client.query("SELECT 1"))).toMatchObject({ _tag: "ClientClosed" })
     }
+  })
+
+  it("say nothing on channels that are closed, when views end after their client", async () => {
+    const { tabs } = await openTabs(1)
+    const { client } = tabs[0]!
+    const live = client.liveQuery("SELECT title FROM todos", [], { lazy: true })
+    const leave = live.subscribe(() => {})
+    await until(() => live.get().state === "rows")
+    await client.close()
+    leave()
+    const late = client.liveQuery("SELECT 1").subscribe(() => {})
+    late()
+    // An error in a timer would fail the run.
+    await new Promise((resolve) => setTimeout(resolve, 2 * Limits.liveQueryLingerMs))
+    expect(live.get()).toMatchObject({ state: "error", error: { _tag: "ClientClosed" } })
   })
 
   it("pause and resume the one session, from any tab", async () => {

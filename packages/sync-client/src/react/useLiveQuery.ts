@@ -1,12 +1,13 @@
 import { useMemo } from "react"
-import type { LiveQueryState } from "../LiveQuery.ts"
+import { type LiveQueryState, loadingState } from "../LiveQuery.ts"
+import type { LiveQueryHandle } from "../PromiseClient.ts"
 import { textOf } from "../share.ts"
 import type { RowSchema } from "../typedRows.ts"
 import { useSyncClient } from "./SyncProvider.ts"
 import { useObservable } from "./useObservable.ts"
 
 export interface UseLiveQueryOptions<Row> {
-  /** Decodes each row. Define it outside of the component. */
+  /** Decodes each row, and says what it is. Define it outside of the component. */
   readonly schema?: RowSchema<Row> | undefined
 }
 
@@ -23,14 +24,17 @@ export interface UseLiveQueryOptions<Row> {
 export const useLiveQuery = <Row = Record<string, unknown>>(
   sql: string,
   params: ReadonlyArray<unknown> = [],
-  { schema }: UseLiveQueryOptions<Row> = {}
-): LiveQueryState<Row> => {
+  options: UseLiveQueryOptions<Row> = {}
+): LiveQueryState<Row> => useObservable(useHandle(sql, params, options), loadingState)
+
+/** The query, which runs only while the component is mounted. */
+export const useHandle = <Row>(
+  sql: string,
+  params: ReadonlyArray<unknown>,
+  { schema }: UseLiveQueryOptions<Row>
+): LiveQueryHandle<Row> => {
   const client = useSyncClient()
   const key = textOf(params)
   // biome-ignore lint/correctness/useExhaustiveDependencies: `key` stands for the values of `params`
-  const live = useMemo(
-    () => client.liveQuery<Row>(sql, params, { lazy: true, schema }),
-    [client, sql, key, schema]
-  )
-  return useObservable(live)
+  return useMemo(() => client.liveQuery<Row>(sql, params, { lazy: true, schema }), [client, sql, key, schema])
 }

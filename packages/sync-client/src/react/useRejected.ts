@@ -13,5 +13,7 @@ export interface UseRejected {
 /** The inbox of refused records. */
 export const useRejected = (): UseRejected => {
   const { rejected } = useSyncClient()
-  return { records: useObservable(rejected), retry: rejected.retry, dismiss: rejected.dismiss }
+  return { records: useObservable(rejected, none), retry: rejected.retry, dismiss: rejected.dismiss }
 }
+
+const none: ReadonlyArray<never> = []

@@ -2,6 +2,7 @@
 import { Action, type RecordId, type Replica, type SyncApp } from "@synchrotron/sync-core"
 import { Effect } from "effect"
 import { ClientClosed, DatabaseCrashed, DatabaseNotOpen } from "../Errors.ts"
+import { executionOf } from "../executionOf.ts"
 import { liveHandle } from "../liveHandle.ts"
 import type { ExecutionPromise, OpeningClient, PromiseClient } from "../PromiseClient.ts"
 import { shareRows } from "../share.ts"
@@ -234,7 +235,7 @@ export const follow = (options: FollowOptions, surroundings: Surroundings, worke
     use(() => Promise.allSettled(running).then(() => ask<A>(question)))
 
   const executing = <Result>(id: RecordId, executed: Promise<Result>): ExecutionPromise<Result> =>
-    Object.assign(executed, {
+    executionOf(executed, {
       outcome: () => executed.then(() => ask<never>({ _tag: "Outcome", id })),
       recordId: () => executed.then(() => id)
     })
@@ -259,15 +260,7 @@ export const follow = (options: FollowOptions, surroundings: Surroundings, worke
           (operations) => ask({ _tag: "ExecuteAll", operations, id })
         )
       )
-    return Promise.all(
-      operations.map((one) => {
-        const execution = execute(one) as ExecutionPromise<unknown>
-        return execution.then(
-          async (value) => ({ _tag: "Success", value, id: await execution.recordId() }),
-          (error: unknown) => ({ _tag: "Failure", error })
-        )
-      })
-    )
+    return Promise.all(operations.map((one) => (execute(one) as ExecutionPromise<unknown>).result()))
   }
 
   const client: PromiseClient = {
