@@ -6,6 +6,7 @@ import type { Action, Outcome, RecordId, Replica } from "@synchrotron/sync-core"
 import { Cause, Effect, Either, Exit, Scope } from "effect"
 import { ClientClosed, DatabaseNotOpen } from "./Errors.ts"
 import type { BatchResults, Results } from "./Execute.ts"
+import type { Answer, Question } from "./inspector/Snapshot.ts"
 import type { LiveQueryState } from "./LiveQuery.ts"
 import type { Observable } from "./Observable.ts"
 import type { Status } from "./Status.ts"
@@ -89,6 +90,8 @@ export interface PromiseClient {
     readonly retry: (id: RecordId) => ExecutionPromise<unknown>
     readonly dismiss: (id: RecordId) => Promise<void>
   }
+  /** Answers an inspector: use `inspector(client)` of `@synchrotron/sync-client/inspector`. */
+  inspect<Q extends Question>(question: Q): Promise<Answer<Q>>
   /** Closes the database. What was not sent is kept in it. */
   close(): Promise<void>
 }
@@ -180,6 +183,7 @@ export const createSyncClient = (options: SyncClient.Options): OpeningClient => 
       retry: (id) => executing((client) => client.rejected.retry(id)),
       dismiss: (id) => use((client) => client.rejected.dismiss(id))
     },
+    inspect: (question) => use((client) => client.inspect(question)),
     close: () => {
       closing ??= Promise.allSettled([opened, ...running]).then(() => run(Scope.close(scope, Exit.void)))
       return closing
