@@ -168,7 +168,8 @@ const countOf = (sql: SqlClient.SqlClient, id: RecordId) =>
  * and that is rolled back. It reaches as far as the journal does: back to the common ancestor (`to: null`), and to each
  * record that is pending, or confirmed and crossed by a pending one. When nothing is pending, there is nothing to undo.
  *
- * Costs O(rows that later records changed), and the rows that are read. Actions and queries wait meanwhile.
+ * Costs O(rows that later records changed), and the rows that are read; actions and queries wait meanwhile. As every transaction
+ * that is rolled back, it leaves dead versions of the rows that it changed in the files, until Postgres takes their room again.
  *
  * @param options.stamps HLCs of confirmed records, as far as the caller knows them: the database does not keep them, and the
  *   place of a record that did nothing is known by them only
