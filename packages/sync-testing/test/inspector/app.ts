@@ -7,22 +7,20 @@ const Named = Schema.Struct({ id: Schema.String, title: Schema.String })
 export const addTodo = Action.make("todo.add", {
   args: Named,
   run: ({ args, sql }) =>
-    sql`INSERT INTO todos (id, title) VALUES (${args.id}, ${args.title})`.pipe(Effect.asVoid, Effect.orDie)
+    sql`INSERT INTO todos (id, title) VALUES (${args.id}, ${args.title})`.pipe(Effect.asVoid)
 })
 
 export const renameTodo = Action.make("todo.rename", {
   args: Named,
   run: ({ args, sql }) =>
     sql`UPDATE todos SET title = ${args.title}, renamed = renamed + 1 WHERE id = ${args.id}`.pipe(
-      Effect.asVoid,
-      Effect.orDie
+      Effect.asVoid
     )
 })
 
 export const finishTodo = Action.make("todo.finish", {
   args: Schema.Struct({ id: Schema.String }),
-  run: ({ args, sql }) =>
-    sql`UPDATE todos SET done = true WHERE id = ${args.id}`.pipe(Effect.asVoid, Effect.orDie)
+  run: ({ args, sql }) => sql`UPDATE todos SET done = true WHERE id = ${args.id}`.pipe(Effect.asVoid)
 })
 
 export const app = SyncApp.make({
