@@ -25,18 +25,22 @@ const toggle = (page: Page) => page.keyboard.press("Control+Shift+Y")
 const option = (page: Page, name: RegExp) => page.getByRole("option", { name })
 const pane = (page: Page) => page.getByRole("region", { name: "The chosen record" })
 
-/** A record of each state: confirmed, rejected, changed by the authority, pending. */
-const fill = (page: Page) =>
-  page.evaluate(async () => {
+let fills = 0
+/** A record of each state: confirmed, rejected, changed by the authority, pending. Gives the id of the todo that is there. */
+const fill = async (page: Page): Promise<string> => {
+  const id = `todo-${++fills}`
+  await page.evaluate(async (id) => {
     const { add, pause, rename, settled } = window.inspectedTab
-    await add("a", "Buy milk")
+    await add(id, "Buy milk")
     await add("c", "Forbidden")
     await rename("locked", "Mine")
     await settled()
     await pause()
-    await rename("a", "Buy oat milk")
-    await rename("a", "Buy tea")
-  })
+    await rename(id, "Buy oat milk")
+    await rename(id, "Buy tea")
+  }, id)
+  return id
+}
 
 /** Rules that are broken, in the panel and around it. */
 const violations = async (page: Page): Promise<ReadonlyArray<string>> => {
@@ -53,7 +57,7 @@ const violations = async (page: Page): Promise<ReadonlyArray<string>> => {
 describe("the panel", { timeout: 240_000 }, () => {
   it("shows records in each state with what they did, retries and dismisses", async () => {
     const page = await open()
-    await fill(page)
+    const id = await fill(page)
     await toggle(page)
     await expect.poll(() => option(page, /./).count(), eventually).toBe(5)
     expect(await page.getByRole("option").locator(".state").allTextContents()).toEqual([
@@ -79,7 +83,7 @@ describe("the panel", { timeout: 240_000 }, () => {
     await option(page, /todo.rename.*confirmed/)
       .first()
       .click()
-    const change = pane(page).getByRole("group", { name: "update todos a" })
+    const change = pane(page).getByRole("group", { name: `update todos ${id}` })
     await change.waitFor()
     expect(await change.getByRole("row", { name: /title/ }).textContent()).toBe("titleBuy milkBuy oat milk")
   })
@@ -115,7 +119,7 @@ describe("the panel", { timeout: 240_000 }, () => {
 
   it("steps back to what was, and changes nothing", async () => {
     const page = await open()
-    await fill(page)
+    const id = await fill(page)
     await toggle(page)
     await option(page, /pending/)
       .first()
@@ -123,12 +127,13 @@ describe("the panel", { timeout: 240_000 }, () => {
     await pane(page).getByRole("button", { name: "Step back to here" }).click()
     const past = page.getByRole("region", { name: "The tables as they were" })
     const table = past.getByRole("group", { name: "public.todos" })
-    await table.getByRole("cell", { name: "Buy oat milk" }).waitFor()
-    const change = past.getByRole("group", { name: "todos a: changed since" })
+    const row = table.getByRole("row", { name: id })
+    await row.getByRole("cell", { name: "Buy oat milk" }).waitFor()
+    const change = past.getByRole("group", { name: `todos ${id}: changed since` })
     expect(await change.getByRole("row", { name: /title/ }).textContent()).toBe("titleBuy oat milkBuy tea")
     await past.getByRole("button", { name: "Older" }).click()
     await past.getByRole("heading", { name: "The tables at the common ancestor" }).waitFor()
-    await table.getByRole("cell", { name: "Buy milk" }).waitFor()
+    await row.getByRole("cell", { name: "Buy milk" }).waitFor()
     expect(await page.evaluate(() => window.inspectedTab.shown())).toContain("Buy tea")
     await past.getByRole("button", { name: "Back to now" }).click()
     await page.getByRole("tab", { name: "State" }).click()
