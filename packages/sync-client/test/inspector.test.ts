@@ -4,6 +4,7 @@ import { historyLimits, type Inspector, inspector } from "@synchrotron/sync-clie
 import { Hlc, type RecordId } from "@synchrotron/sync-core"
 import { afterEach, describe, expect, it } from "vitest"
 import type { PromiseClient } from "../src/createSyncClient.ts"
+import { keepNoting } from "../src/inspector/inspector.ts"
 import { FakeBrowser, FakeTab } from "./fake-browser.ts"
 import { addTag, addTodo, app, bearer, databaseImage, FakeAuthority, renameTodo, uuid } from "./fixture.ts"
 
@@ -220,6 +221,20 @@ it("keeps what is cheap while nobody inspects, and counts replays", async () => 
   expect(rounds.some(({ path, replayed }) => path === "pending" && replayed === 1)).toBe(true)
   expect(rounds[0]).toMatchObject({ bytesUp: null, bytesDown: null })
   authority.answer = answered
+})
+
+it("notes details while it is told to, though nobody looks", async () => {
+  const client = createSyncClient(await optionsOf(new FakeAuthority()))
+  ends.push(client.close)
+  const stop = keepNoting(client)
+  const adding = client.execute(addTodo({ id: uuid(1), title: "Milk" }))
+  await client.settled()
+  stop()
+  const made = inspected(client)
+  expect(await made.record(await adding.recordId())).toMatchObject({
+    args: { value: { title: "Milk" } },
+    patchesTotal: 1
+  })
 })
 
 it("an inspector of a client that is closed, or could not be opened, says so and ends", async () => {

@@ -1,6 +1,6 @@
 /** Answers an inspector's questions, where the database is. */
-import type { SqlClient } from "@effect/sql"
-import { Inspect, type RecordId, type Replica, type SyncApp } from "@synchrotron/sync-core"
+import type { SqlClient, SqlError } from "@effect/sql"
+import { Inspect, type NotInJournal, type RecordId, type Replica, type SyncApp } from "@synchrotron/sync-core"
 import { Clock, Effect } from "effect"
 import { ClientClosed } from "../Errors.ts"
 import { type Confirmed, type History, historyLimits } from "./History.ts"
@@ -14,8 +14,8 @@ export interface Options {
   readonly history: History
 }
 
-/** Fails as the database does, with `NotInJournal`, and with `ClientClosed`. */
-export type Ask = <Q extends Question>(question: Q) => Effect.Effect<Answer<Q>, unknown>
+export type AskError = NotInJournal | SqlError.SqlError | ClientClosed
+export type Ask = <Q extends Question>(question: Q) => Effect.Effect<Answer<Q>, AskError>
 
 export const make = (options: Options): Ask => {
   const { app, history, replica, sql, userId } = options
@@ -54,7 +54,7 @@ export const make = (options: Options): Ask => {
       } satisfies Snapshot
     })
 
-  const detail = (id: RecordId): Effect.Effect<RecordDetail | null, unknown> =>
+  const detail = (id: RecordId): Effect.Effect<RecordDetail | null, AskError> =>
     Effect.gen(function* () {
       const kept = yield* Inspect.record(sql, id)
       if (kept !== null) {
@@ -68,10 +68,12 @@ export const make = (options: Options): Ask => {
       return { args: known.detail?.args ?? null, patches: replayed, patchesTotal: replayed.length }
     })
 
-  const answer = (question: Question): Effect.Effect<unknown, unknown> => {
+  const answer = (question: Question): Effect.Effect<unknown, AskError> => {
     switch (question._tag) {
       case "Snapshot":
         return snapshot(question.seen)
+      case "Keep":
+        return Effect.map(Clock.currentTimeMillis, (nowMs) => history.asked(nowMs))
       case "Record":
         return detail(question.id)
       case "StepBack":

@@ -103,12 +103,15 @@ export interface Snapshot {
 export type Question =
   /** Answered when something is newer than what was seen, or after a while. To ask keeps details being noted. */
   | { readonly _tag: "Snapshot"; readonly seen: Pick<Snapshot, "epoch" | "version"> | null }
+  /** Keeps details being noted, and asks for nothing. */
+  | { readonly _tag: "Keep" }
   | { readonly _tag: "Record"; readonly id: RecordId }
   | { readonly _tag: "StepBack"; readonly to: RecordId | null; readonly rowsMax?: number | undefined }
   | { readonly _tag: "Network"; readonly network: Network }
 
 interface Answers {
   readonly Snapshot: Snapshot
+  readonly Keep: undefined
   readonly Record: RecordDetail | null
   readonly StepBack: Inspect.StepBack
   readonly Network: undefined

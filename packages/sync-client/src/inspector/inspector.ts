@@ -3,6 +3,7 @@ import type { Inspect, RecordId } from "@synchrotron/sync-core"
 import type { ExecutionPromise, PromiseClient } from "../createSyncClient.ts"
 import * as Observable from "../Observable.ts"
 import type { Status } from "../Status.ts"
+import { historyLimits } from "./History.ts"
 import type { Network, RecordDetail, Snapshot } from "./Snapshot.ts"
 
 export interface InspectorState {
@@ -95,6 +96,18 @@ export const inspector = (client: PromiseClient): Inspector => {
       if (disturbed) await setNetwork({ delayMs: 0, failing: false }).catch(() => {})
     }
   }
+}
+
+/**
+ * Has args and patches of what is confirmed noted, as while somebody inspects, at the cost of a message now and then.
+ *
+ * @returns ends that
+ */
+export const keepNoting = (client: PromiseClient): (() => void) => {
+  const ask = () => void client.inspect({ _tag: "Keep" }).catch(() => {})
+  ask()
+  const timer = setInterval(ask, historyLimits.leaseMs / 3)
+  return () => clearInterval(timer)
 }
 
 const retryMs = 1000

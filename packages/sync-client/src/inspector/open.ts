@@ -1,6 +1,6 @@
 /** Opens the panel, whose code is fetched only then. */
 import type { PromiseClient } from "../createSyncClient.ts"
-import { inspector } from "./inspector.ts"
+import { keepNoting } from "./inspector.ts"
 import type { Mounted, MountOptions } from "./panel/mount.ts"
 
 export type { Dock, Mounted, MountOptions } from "./panel/mount.ts"
@@ -25,7 +25,7 @@ export const openOnShortcut = (
   client: PromiseClient,
   { key = "y", record = false, ...options }: ShortcutOptions = {}
 ): (() => void) => {
-  const recording = record ? inspector(client) : undefined
+  const stopNoting = record ? keepNoting(client) : undefined
   let mounted: Promise<Mounted> | undefined
   const toggle = async () => {
     const open = mounted
@@ -50,7 +50,7 @@ export const openOnShortcut = (
   window.addEventListener("keydown", onKey, true)
   return () => {
     window.removeEventListener("keydown", onKey, true)
-    void recording?.close()
+    stopNoting?.()
     void mounted?.then(({ close }) => close())
   }
 }
