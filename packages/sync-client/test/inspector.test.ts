@@ -223,6 +223,25 @@ it("keeps what is cheap while nobody inspects, and counts replays", async () => 
   authority.answer = answered
 })
 
+it("goes on with the tab that takes the database over, which disturbs nothing", async () => {
+  const authority = new FakeAuthority()
+  const browser = new FakeBrowser()
+  const options = { ...(await optionsOf(authority)), store: "store" }
+  const leader = new FakeTab(browser, options)
+  await leader.client.ready
+  const other = new FakeTab(browser, options)
+  ends.push(() => other.client.close())
+  const made = inspected(other.client)
+  await made.setNetwork({ failing: true })
+  await until(() => made.get().snapshot?.network.failing)
+  const { epoch } = made.get().snapshot!
+  leader.kill()
+  await until(() => made.get().snapshot!.epoch !== epoch)
+  expect(made.get().snapshot!.network.failing).toBe(false)
+  await other.client.sync()
+  await until(() => made.get().snapshot!.rounds.some(({ state }) => state === "done"))
+})
+
 it("notes details while it is told to, though nobody looks", async () => {
   const client = createSyncClient(await optionsOf(new FakeAuthority()))
   ends.push(client.close)
