@@ -5,6 +5,7 @@
 import type { Action, Outcome, RecordId, Replica } from "@synchrotron/sync-core"
 import type { ClientClosed, DatabaseCrashed, TabsDiffer, WorkerFailed } from "./Errors.ts"
 import type { BatchResult, BatchResults, ErrorOf, ExecuteError, Results } from "./Execute.ts"
+import type { Answer as InspectorAnswer, Question as InspectorQuestion } from "./inspector/Snapshot.ts"
 import type { LiveQueryState } from "./LiveQuery.ts"
 import type { Observable } from "./Observable.ts"
 import type { Status } from "./Status.ts"
@@ -99,6 +100,8 @@ export interface PromiseClient {
     readonly retry: (id: RecordId) => ExecutionPromise<unknown>
     readonly dismiss: (id: RecordId) => Promise<void>
   }
+  /** Answers an inspector: use `inspector(client)` of `@synchrotron/sync-client/inspector`. */
+  inspect<Q extends InspectorQuestion>(question: Q): Promise<InspectorAnswer<Q>>
   /** Closes the database. What was not sent is kept in it. */
   close(): Promise<void>
 }

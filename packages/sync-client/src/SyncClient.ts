@@ -37,6 +37,9 @@ import {
 } from "./Errors.ts"
 import type { Execute, ExecuteError, Execution, Submit } from "./Execute.ts"
 import * as Inbox from "./Inbox.ts"
+import { History } from "./inspector/History.ts"
+import * as Inspection from "./inspector/Inspection.ts"
+import * as Observe from "./inspector/observe.ts"
 import { claimsOf } from "./Jwt.ts"
 import type { LivePath } from "./LivePath.ts"
 import type { LiveQueries, LiveQueryError } from "./LiveQuery.ts"
@@ -83,6 +86,8 @@ export interface SyncClient extends Pick<Session.Session, "sync" | "settled" | "
   /** Records that the authority has not judged yet, oldest first. */
   readonly pending: Effect.Effect<ReadonlyArray<Replica.PendingSummary>, SqlError.SqlError>
   readonly rejected: Inbox.Inbox
+  /** Answers an inspector, see `@synchrotron/sync-client/inspector`. */
+  readonly inspect: Inspection.Ask
 }
 
 export const SyncClient = Context.GenericTag<SyncClient>("@synchrotron/sync-client/SyncClient")
@@ -160,7 +165,7 @@ export interface OpenClient extends SyncClient {
 
 /** A client on a replica that is open already: what the others are made of. */
 export const fromReplica = (
-  replica: Replica.Replica,
+  given: Replica.Replica,
   options: SessionOptions & { readonly app: SyncApp.SyncApp; readonly userId: string }
 ): Effect.Effect<SyncClient, SqlError.SqlError, SqlClient.SqlClient | Transport | Scope.Scope> =>
   Effect.gen(function* () {
@@ -168,12 +173,20 @@ export const fromReplica = (
     const { live, rejected, status } = options.views ?? makeViews()
     const { room } = options
     const outcomes = new Outcomes()
-    yield* Effect.addFinalizer(() => Effect.sync(() => outcomes.close()))
+    const history = new History(given.clientId)
+    const replica = Observe.observeReplica(given, sql, history)
+    yield* Effect.addFinalizer(() =>
+      Effect.sync(() => {
+        outcomes.close()
+        history.close()
+      })
+    )
     yield* Effect.forkScoped(
       Stream.runForEach(replica.changes, (change) =>
         Effect.sync(() => {
           for (const { id, outcome } of change.outcomes) outcomes.record(id, outcome)
           if (change.tables.size > 0 || change.records) live.changed(change.tables)
+          history.changed()
         })
       )
     )
@@ -181,6 +194,7 @@ export const fromReplica = (
     yield* Effect.yieldNow()
     yield* runLiveQueries(live, { client: sql, synced: new Set(options.app.tables.map(({ name }) => name)) })
 
+    const livePath = options.livePath?.(replica)
     const session: Session.Session = yield* Session.make({
       replica:
         room === undefined
@@ -190,8 +204,8 @@ export const fromReplica = (
               receive: (...answer) =>
                 Effect.tapError(replica.receive(...answer), (error) => Effect.promise(() => room.make(error)))
             },
-      transport: yield* Transport,
-      livePath: options.livePath?.(replica),
+      transport: Observe.observeTransport(yield* Transport, history),
+      livePath: livePath && Observe.observeLivePath(livePath, history),
       status,
       connectivity: options.connectivity ?? Connectivity.browser(),
       settings: {
@@ -279,6 +293,7 @@ export const fromReplica = (
       status: ObservableStream.toSubscribable(status),
       pending: replica.pending,
       rejected: inbox,
+      inspect: Inspection.make({ app: options.app, userId: options.userId, replica, sql, history }),
       sync: session.sync,
       settled: session.settled,
       pause: session.pause,

@@ -93,6 +93,7 @@ export const createSyncClient = (options: SyncClient.Options): OpeningClient => 
       retry: (id) => executing((client) => client.rejected.retry(id)),
       dismiss: (id) => use((client) => client.rejected.dismiss(id))
     },
+    inspect: (question) => use((client) => client.inspect(question)),
     close: () => {
       closing ??= Promise.allSettled([opened, ...running]).then(() => run(Scope.close(scope, Exit.void)))
       return closing

@@ -10,6 +10,7 @@
  * | `MigrationChanged`  | restore the migration as it was, and add a new one                                |
  * | `DatabaseOfOther`   | open another database: this one belongs to another user or application            |
  * | `RecordNotFound`    | the record was retried or dismissed already                                       |
+ * | `NotInJournal`      | step back to a record that is pending, or to the common ancestor                  |
  * | `RowsInvalid`       | none here: it is tried again; update server or application if it stays so         |
  * | `AnswerLost`        | none needed: it was executed; read from the tables what it did                    |
  * | `Impure`            | make the action deterministic: the message shows what differed                    |
@@ -81,6 +82,15 @@ export class RecordNotFound extends Schema.TaggedError<RecordNotFound>()("Record
 }) {
   override get message() {
     return `No rejected record has the id ${this.id}; it may have been retried or dismissed.`
+  }
+}
+
+/** The tables cannot be shown as of this record: the database no longer knows what it did. */
+export class NotInJournal extends Schema.TaggedError<NotInJournal>()("NotInJournal", {
+  id: Schema.String
+}) {
+  override get message() {
+    return `What the record ${this.id} did is not kept any more: it was judged, and nothing before it is pending. One can step back to the records that are pending, to confirmed ones after them, and to the common ancestor before them.`
   }
 }
 

@@ -89,6 +89,8 @@ export interface Received {
   readonly path: Reconcile.Plan<never, never>["path"] | "stale" | "chunk" | "restarted"
   readonly rows: number
   readonly replayed: number
+  /** The records that were replayed, in order. */
+  readonly order?: ReadonlyArray<RecordId>
   /** The commit of the response; of a stale one, the commit that was applied before. */
   readonly seq: Seq
   /** How far the load is that is on its way now; null when there is none. */
@@ -317,7 +319,7 @@ export const make = (
           used = new Set(written.map((w) => w.tbl))
           for (const [table, count] of after) if (count > (before.get(table) ?? 0)) used.add(table)
         }
-        return { count: runnable.length, written: written.map((w) => w.tbl) }
+        return { order: runnable.map(({ id }) => id), written: written.map((w) => w.tbl) }
       })
 
     if (opened.migrated && opened.self.stamped !== null) {
@@ -521,7 +523,7 @@ export const make = (
               : []
           )
         ]
-        let replayed = 0
+        let order: ReadonlyArray<RecordId> = []
         if (refused.length > 0) yield* sql.unsafe(refuseSql, [JSON.stringify(refused)])
         if (plan.path === "disjoint" || (plan.path === "rows" && !plan.undo)) {
           note(yield* sql.unsafe<Changed>(putRowsSql, [Cursors.rowsText(response)]))
@@ -556,7 +558,7 @@ export const make = (
                 "patches" in record ? executableLater(record) : executable(record)
               )
             )
-            replayed = done.count
+            order = done.order
             for (const table of done.written) tables.add(table)
           }
         }
@@ -590,7 +592,8 @@ export const make = (
           }))
         ] as Change["outcomes"]
         const count = rows + (load?.rowsDone ?? 0)
-        return { path: plan.path, rows: count, replayed, seq: response.seq, load: null, tables, outcomes }
+        const done = { path: plan.path, rows: count, replayed: order.length, order, seq: response.seq }
+        return { ...done, load: null, tables, outcomes }
       })
     const inTransaction = <A>(
       effect: Effect.Effect<A & Pick<Change, "outcomes" | "tables">, SqlError.SqlError>

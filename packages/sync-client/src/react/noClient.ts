@@ -35,5 +35,6 @@ export const noClient: PromiseClient = {
     retry: () => execution,
     dismiss: wait
   },
+  inspect: wait,
   close: async () => {}
 }

@@ -21,6 +21,7 @@
  * once; everything else does no harm when it is done twice.
  */
 import type { RecordId, Replica } from "@synchrotron/sync-core"
+import type * as Inspector from "../inspector/Snapshot.ts"
 import type { Due } from "../LiveQuery.ts"
 import type { Status } from "../Status.ts"
 import type { Delta, Row } from "./Delta.ts"
@@ -51,6 +52,7 @@ export type Question =
   | { readonly _tag: "Dismiss"; readonly rejected: RecordId }
   | { readonly _tag: "Query"; readonly sql: string; readonly params: ReadonlyArray<unknown> }
   | { readonly _tag: "Outcome"; readonly id: RecordId }
+  | { readonly _tag: "Inspect"; readonly question: Inspector.Question }
   | { readonly _tag: "Sync" | "Settled" | "Pause" | "Resume" | "Pending" | "Rejected" }
 
 export type Common =

@@ -295,6 +295,7 @@ export const follow = (options: FollowOptions, surroundings: Surroundings, worke
       },
       dismiss: (rejected) => local(now({ _tag: "Dismiss", rejected }))
     },
+    inspect: (question) => now({ _tag: "Inspect", question }),
     close: () => {
       closing ??= Promise.allSettled(running).then(async () => {
         closed = true

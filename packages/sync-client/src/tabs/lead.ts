@@ -280,6 +280,8 @@ class Follower {
         return client.pending
       case "Rejected":
         return client.rejected.list
+      case "Inspect":
+        return client.inspect(what.question)
     }
   }
 
