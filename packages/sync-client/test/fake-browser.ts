@@ -30,6 +30,7 @@ export class FakeBrowser {
         return {
           send: (message) => {
             if (!tab.mayAct()) return
+            tab.messagesSent++
             const copy = structuredClone(message)
             for (const other of [...this.listeners])
               if (other !== own && other.name === name)
@@ -77,6 +78,7 @@ export class FakeBrowser {
 export class FakeTab {
   alive = true
   leads = false
+  messagesSent = 0
   readonly client: OpeningClient
   /** It dies before the message after so many. */
   messagesLeft = Number.POSITIVE_INFINITY

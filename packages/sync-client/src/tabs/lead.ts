@@ -17,6 +17,7 @@ import {
   type Common,
   channelName,
   type EncodedOperation,
+  type OneAnswer,
   type Question,
   type Shown,
   type ToLeader,
@@ -235,6 +236,18 @@ class Follower {
           Effect.forEach(what.operations, (one) => this.operation(one)),
           (operations) => valueOf(client.submit(operations, call(what.id)))
         )
+      case "ExecuteEach":
+        return Effect.forEach(what.each, ({ id, operation }, i) =>
+          Effect.flatMap(this.operation(operation), (operation) =>
+            // What was heard is forgotten once.
+            client.submit(operation, { id, again: asked.again, heard: i === 0 ? asked.heard : [] })
+          ).pipe(
+            Effect.matchCause({
+              onFailure: (cause): OneAnswer => ({ error: encode(Cause.originalError(Cause.squash(cause))) }),
+              onSuccess: ({ value }) => cloned(value)
+            })
+          )
+        )
       case "Retry":
         return valueOf(client.rejected.retry(what.rejected, call(what.id)))
       case "Dismiss":
@@ -268,5 +281,14 @@ class Follower {
           action,
           args: decoded as unknown
         }))
+  }
+}
+
+/** A value that cannot be cloned is an answer's own failure, and not that of the message. */
+const cloned = (value: unknown): OneAnswer => {
+  try {
+    return { value: structuredClone(value) }
+  } catch (error) {
+    return { error: encode(error) }
   }
 }
