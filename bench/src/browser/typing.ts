@@ -10,14 +10,24 @@ import { traceTasks } from "./trace.ts"
 const keyMs = 80
 
 /** Types at least so many keys, and until `busy` is over; says how the page did. */
-const type = async (page: Page, keysMin: number, busy: Promise<unknown> = Promise.resolve()) => {
+const type = async (page: Page, keysMin: number, busy?: Promise<unknown>) => {
   await page.bringToFront()
   await page.focus("input")
   const endTrace = await traceTasks(page)
   await page.evaluate(() => window.bench.watch.begin())
   const before = await page.evaluate(() => window.bench.counts())
-  let over = false
-  const ended = busy.then(() => {
+  // The last changes are sent by now, and perhaps not here.
+  const ranAgain = () =>
+    page
+      .evaluate(() => window.bench.loaded())
+      .then(() =>
+        page.waitForFunction(
+          (rounds) => window.bench.counts().then((counts) => counts.rounds > rounds),
+          before.rounds
+        )
+      )
+  let over = busy === undefined
+  const ended = busy?.then(ranAgain).then(() => {
     over = true
   })
   for (let i = 0; !over || i < keysMin; i++) {
