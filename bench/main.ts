@@ -1,6 +1,7 @@
 /** `npm run bench [-- --json] [-- --only name,name]`: see README.md for what each figure means. */
 import { Effect } from "effect"
 import { benchmarks } from "./src/all.ts"
+import { closeStage } from "./src/browser/stage.ts"
 import { fullScale, type Measurement } from "./src/measure.ts"
 
 const only = process.argv.includes("--only")
@@ -18,4 +19,5 @@ for (const [name, run] of benchmarks) {
   }
 }
 if (json) console.log(JSON.stringify(results, null, 2))
+await closeStage()
 process.exit(0)

@@ -2,6 +2,10 @@
 import { Effect } from "effect"
 import { audiences } from "./audiences.ts"
 import { bootstrapMemory, bootstrapTime } from "./bootstrap.ts"
+import { liveQueries } from "./browser/liveQueries.ts"
+import { reload } from "./browser/reload.ts"
+import { batch, durable, toRender } from "./browser/tabs.ts"
+import { typing } from "./browser/typing.ts"
 import { converge, idle } from "./converge.ts"
 import { fanout, idleSessions, latency } from "./live/live.ts"
 import { localAction } from "./local.ts"
@@ -43,5 +47,13 @@ export const benchmarks: ReadonlyArray<
   ],
   ["live-latency", latency],
   ["fanout-500", (scale) => fanout(500, scale)],
-  ["idle-2000-sessions", (scale) => idleSessions(2000, scale)]
+  ["idle-2000-sessions", (scale) => idleSessions(2000, scale)],
+  ["tab-to-render", toRender],
+  ["tab-durable-opfs-ahp", (scale) => durable("opfs-ahp", scale)],
+  ["tab-durable-idb", (scale) => durable("idb", scale)],
+  ["tab-batch-100", batch],
+  ["reload-10k-opfs-ahp", (scale) => reload("opfs-ahp", scale)],
+  ["reload-10k-idb", (scale) => reload("idb", scale)],
+  ["typing-1000", typing],
+  ["live-queries-100", liveQueries]
 ]

@@ -35,7 +35,18 @@ export const timed = <A, E, R>(
     return Effect.map(effect, (value) => [performance.now() - start, value] as const)
   })
 
+export const percentile = (values: ReadonlyArray<number>, share: number): number =>
+  [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))]!
+
 const round = (n: number) => Number(n.toPrecision(4))
+
+export const measurement = (name: string, unit: string, value: number, baseline: number): Measurement => ({
+  name,
+  unit,
+  value: round(value),
+  baseline: round(baseline),
+  ratio: round(value / baseline)
+})
 
 export const ofTimes = (
   name: string,
@@ -43,8 +54,7 @@ export const ofTimes = (
   values: ReadonlyArray<number>,
   floors: ReadonlyArray<number>
 ): Measurement => {
-  const [value, baseline] = [median(values), median(floors)]
-  return { name, unit, value: round(value), baseline: round(baseline), ratio: round(value / baseline) }
+  return measurement(name, unit, median(values), median(floors))
 }
 
 /** From milliseconds for `count` things to things per second. */

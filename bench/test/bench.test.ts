@@ -1,7 +1,10 @@
 import { Effect } from "effect"
-import { describe, expect, it } from "vitest"
+import { afterAll, describe, expect, it } from "vitest"
 import { benchmarks } from "../src/all.ts"
+import { closeStage } from "../src/browser/stage.ts"
 import { tinyScale } from "../src/measure.ts"
+
+afterAll(closeStage)
 
 describe("benchmarks work at tiny sizes, and check what they measured", () => {
   it.each(benchmarks.map(([name, run]) => ({ name, run })))(

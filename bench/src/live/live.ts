@@ -5,7 +5,7 @@ import { createSyncClient } from "@synchrotron/sync-client"
 import { tokens } from "@synchrotron/sync-server"
 import { Effect, type Scope } from "effect"
 import pg from "pg"
-import { check, type Measurement, median, type Scale } from "../measure.ts"
+import { check, type Measurement, measurement, median, percentile, type Scale } from "../measure.ts"
 import { freshDatabase } from "../postgres.ts"
 import { app, insertSql, title } from "../workload.ts"
 import { jwtSecret } from "./secret.ts"
@@ -20,19 +20,6 @@ const connect = (url: string): Effect.Effect<pg.Client, never, Scope.Scope> =>
     }),
     (client) => Effect.promise(() => client.end())
   )
-
-const round = (n: number) => Number(n.toPrecision(4))
-
-const measurement = (name: string, unit: string, value: number, baseline: number): Measurement => ({
-  name,
-  unit,
-  value: round(value),
-  baseline: round(baseline),
-  ratio: round(value / baseline)
-})
-
-const percentile = (values: ReadonlyArray<number>, share: number): number =>
-  [...values].sort((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))]!
 
 /**
  * From a commit to the row in another client's database. The floor: a connection that listens hears of the commit and

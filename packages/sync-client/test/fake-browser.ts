@@ -33,6 +33,7 @@ export class FakeBrowser {
           send: (message) => {
             if (closed) throw new Error("InvalidStateError: the channel is closed")
             if (!tab.mayAct()) return
+            tab.messagesSent++
             const copy = structuredClone(message)
             for (const other of [...this.listeners])
               if (other !== own && other.name === name)
@@ -85,6 +86,7 @@ export class FakeTab {
   leads = false
   /** How many workers it has started. */
   workers = 0
+  messagesSent = 0
   readonly client: OpeningClient
   /** It dies before the message after so many. */
   messagesLeft = Number.POSITIVE_INFINITY

@@ -79,15 +79,41 @@ describe("tabs", () => {
       addTag({ id: uuid(3), name: "x" })
     ])
     expect(await both).toEqual([3, undefined])
-    const each = await second.client.execute(
-      [addTodo({ id: uuid(2), title: "Tea" }), addTodo({ id: uuid(4), title: "Rice" })],
-      { transaction: false }
-    )
-    expect(each.map(({ _tag }) => _tag)).toEqual(["Failure", "Success"])
     await third.client.settled()
     expect(third.client.status.get()).toMatchObject({ pending: 0, firstSyncDone: true })
     expect(new Set(authority.requests.map(({ clientId }) => clientId)).size).toBe(1)
     expect(tabs.filter(({ leads }) => leads).length).toBe(1)
+  })
+
+  it("send operations of a batch in one message, and answer each for itself", async () => {
+    const { authority, tabs } = await openTabs(2)
+    const { client } = tabs[1]!
+    await client.execute(addTodo({ id: uuid(1), title: "Milk" }))
+    await client.settled()
+    const sent = tabs[1]!.messagesSent
+    const each = await client.execute(
+      [
+        addTodo({ id: uuid(1), title: "there already" }),
+        addTodo({ id: "no uuid", title: "misfit" }),
+        addTodo({ id: uuid(2), title: "taken" }),
+        addTodo({ id: uuid(3), title: "Tea" }),
+        renameTodo({ id: uuid(3), title: "Green tea" })
+      ],
+      { transaction: false }
+    )
+    expect(tabs[1]!.messagesSent - sent).toBe(1)
+    expect(each).toMatchObject([
+      { _tag: "Failure", error: { _tag: "ActionCrashed" } },
+      { _tag: "Failure", error: { _tag: "ArgsInvalid" } },
+      { _tag: "Failure", error: { _tag: "TitleTaken", title: "taken" } },
+      { _tag: "Success", value: 3 },
+      { _tag: "Success" }
+    ])
+    await client.settled()
+    const [, , , tea, renamed] = each
+    const records = authority.requests.flatMap(({ records }) => records.map(({ id }) => id))
+    expect(records.slice(-2)).toEqual([tea, renamed].map((one) => one._tag === "Success" && one.id))
+    expect(await client.execute([], { transaction: false })).toEqual([])
   })
 
   it("reject with errors of their classes, whichever tab ran the action", async () => {
@@ -255,9 +281,15 @@ describe("I4: a leader that is killed", () => {
           for (let i = 0; i <= deaths.length; i++) all.push(await open())
           const survivor = all.at(-1)!
           for (const [i, messages] of deaths.entries()) all[i]!.messagesLeft = messages
-          const values = await Promise.all(
-            Array.from({ length: 25 }, () => survivor.client.execute(increment({})))
+          const batches = await Promise.all(
+            [1, 5, 1, 9, 1, 8].map(async (count) => {
+              if (count === 1) return [await survivor.client.execute(increment({}))]
+              const operations = Array.from({ length: count }, () => increment({}))
+              const each = await survivor.client.execute(operations, { transaction: false })
+              return each.map((one) => (one._tag === "Success" ? one.value : 0))
+            })
           )
+          const values = batches.flat()
           expect([...values].sort((a, b) => a - b)).toEqual(Array.from({ length: 25 }, (_, i) => i + 1))
           expect(await survivor.client.query("SELECT n FROM counts")).toEqual([{ n: 25 }])
           expect((await survivor.client.pending()).length).toBe(25)

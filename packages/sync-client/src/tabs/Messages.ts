@@ -40,6 +40,9 @@ export interface EncodedOperation {
   readonly args: unknown
 }
 
+/** What one of several operations gave. */
+export type OneAnswer = { readonly value: unknown } | { readonly error: ErrorText }
+
 /** What a tab can ask for. Records that are made have the ids that come with it. */
 export type Question =
   | { readonly _tag: "Execute"; readonly operation: EncodedOperation; readonly id: RecordId }
@@ -47,6 +50,11 @@ export type Question =
       readonly _tag: "ExecuteAll"
       readonly operations: ReadonlyArray<EncodedOperation>
       readonly id: RecordId
+    }
+  /** Operations that are records of their own; the answer has a {@link OneAnswer} for each. */
+  | {
+      readonly _tag: "ExecuteEach"
+      readonly each: ReadonlyArray<{ readonly operation: EncodedOperation; readonly id: RecordId }>
     }
   | { readonly _tag: "Retry"; readonly rejected: RecordId; readonly id: RecordId }
   | { readonly _tag: "Dismiss"; readonly rejected: RecordId }

@@ -14,6 +14,7 @@ import {
   type Common,
   channelName,
   type EncodedOperation,
+  type OneAnswer,
   type Question,
   type ToLeader,
   type ToTab,
@@ -169,7 +170,7 @@ export const follow = (options: FollowOptions, surroundings: Surroundings, worke
         const one = asked.get(message.ask)
         if (one === undefined) return
         asked.delete(message.ask)
-        if ("id" in one.what && one.what._tag !== "Outcome") heard.push(one.what.id)
+        heard.push(...executed(one.what))
         if ("error" in message) one.reject(decodeError(message.error))
         else one.resolve(message.value)
         if (suspects.delete(message.ask)) sendAll()
@@ -260,7 +261,24 @@ export const follow = (options: FollowOptions, surroundings: Surroundings, worke
           (operations) => ask({ _tag: "ExecuteAll", operations, id })
         )
       )
-    return Promise.all(operations.map((one) => (execute(one) as ExecutionPromise<unknown>).result()))
+    return inTurn(() => Promise.all(operations.map(encodedWithId)), executeEach)
+  }
+  const encodedWithId = (operation: Action.AnyOperation) =>
+    encoded(operation).then(
+      (operation) => ({ operation, id: crypto.randomUUID() as RecordId }),
+      (error: unknown) => ({ error })
+    )
+  const executeEach = async (prepared: ReadonlyArray<Awaited<ReturnType<typeof encodedWithId>>>) => {
+    const each = prepared.filter((one) => "id" in one)
+    const answers = await ask<ReadonlyArray<OneAnswer>>({ _tag: "ExecuteEach", each })
+    let next = 0
+    return prepared.map((one) => {
+      if ("error" in one) return { _tag: "Failure", error: one.error }
+      const answer = answers[next++]!
+      return "error" in answer
+        ? { _tag: "Failure", error: decodeError(answer.error) }
+        : { _tag: "Success", value: answer.value, id: one.id }
+    })
   }
 
   const client: PromiseClient = {
@@ -321,9 +339,22 @@ export const follow = (options: FollowOptions, surroundings: Surroundings, worke
 
 /** Whether the database alone answers it, so that it ends soon. */
 const isOfDatabase = ({ _tag }: Question): boolean =>
-  _tag === "Execute" || _tag === "ExecuteAll" || _tag === "Query" || _tag === "Retry" || _tag === "Dismiss"
+  _tag === "Execute" ||
+  _tag === "ExecuteAll" ||
+  _tag === "ExecuteEach" ||
+  _tag === "Query" ||
+  _tag === "Retry" ||
+  _tag === "Dismiss"
 
 type Distribute<Message> = Message extends { readonly leader: string } ? Omit<Message, "leader"> : never
+
+/** The records that a question makes. */
+const executed = (question: Question): ReadonlyArray<RecordId> =>
+  question._tag === "ExecuteEach"
+    ? question.each.map(({ id }) => id)
+    : "id" in question && question._tag !== "Outcome"
+      ? [question.id]
+      : []
 
 const isList = (
   operations: Action.AnyOperation | ReadonlyArray<Action.AnyOperation>

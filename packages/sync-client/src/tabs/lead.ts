@@ -19,6 +19,7 @@ import {
   type Common,
   channelName,
   type EncodedOperation,
+  type OneAnswer,
   type Question,
   type Shown,
   type ToLeader,
@@ -258,6 +259,22 @@ class Follower {
           Effect.forEach(what.operations, (one) => this.operation(one)),
           (operations) => valueOf(client.submit(operations, call(what.id)))
         )
+      case "ExecuteEach":
+        return Effect.forEach(what.each, ({ id, operation }, i) =>
+          Effect.flatMap(this.operation(operation), (operation) =>
+            // What was heard is forgotten once.
+            client.submit(operation, { id, again: asked.again, heard: i === 0 ? asked.heard : [] })
+          ).pipe(
+            Effect.matchCauseEffect({
+              onFailure: (cause): Effect.Effect<OneAnswer, unknown> => {
+                const error = Cause.originalError(Cause.squash(cause))
+                // All of it is asked of the next leader then.
+                return isOfDead(error) ? Effect.fail(error) : Effect.succeed({ error: encode(error) })
+              },
+              onSuccess: ({ value }) => Effect.succeed(cloned(value))
+            })
+          )
+        )
       case "Retry":
         return valueOf(client.rejected.retry(what.rejected, call(what.id)))
       case "Dismiss":
@@ -303,4 +320,13 @@ const isOfDead = (error: unknown): boolean => {
     current = current.cause
   }
   return false
+}
+
+/** A value that cannot be cloned is an answer's own failure, and not that of the message. */
+const cloned = (value: unknown): OneAnswer => {
+  try {
+    return { value: structuredClone(value) }
+  } catch (error) {
+    return { error: encode(error) }
+  }
 }
