@@ -22,6 +22,8 @@ type Query = Parameters<Scenario["next"]>[0]["query"]
 
 const users = ["alice", "bob", "carol"]
 const listId = (n: number) => `00000000-0000-4000-8000-00000000000${n}`
+/** They stay, so that there is always something to do. */
+const seeded = [1, 2, 3].map(listId)
 const listsMax = 6
 
 const seed = `
@@ -49,7 +51,7 @@ const todosOf = (query: Query) => query<Todo>("SELECT id, list_id, done FROM tod
 const invitationsOf = (query: Query, userId: string) =>
   query<{ list_id: string }>("SELECT list_id FROM invitations WHERE user_id = $1 ORDER BY list_id", [userId])
 
-/** Whom others let into lists, and into which; mostly those who were let in by this user. */
+/** Who was let into which list; those of the user's own lists first. */
 const guestsOf = (query: Query, userId: string) =>
   query<{ list_id: string; user_id: string }>(
     `SELECT m.list_id, m.user_id FROM members m JOIN lists l ON l.id = m.list_id WHERE m.role <> 'owner'
@@ -140,7 +142,10 @@ export default defineScenario({
         : unshareList({ listId, userId })
     }
     if (roll < 23) return leaveList({ listId: list.id })
-    if (roll < 24) return lists.length > 3 ? deleteList({ listId: owned() }) : undefined
+    if (roll < 26) {
+      const spare = mine.filter(({ id }) => !seeded.includes(id))
+      return spare.length > 0 ? deleteList({ listId: random.pick(spare).id }) : undefined
+    }
     if (roll < 45) return todo.addTodo({ listId: list.id, title: titleOf(random) })
     if (todos.length === 0) return undefined
     const item = random.pick(todos)
@@ -168,8 +173,8 @@ export default defineScenario({
       case 4:
         return list && `UPDATE lists SET open_max = ${2 + random.int(5)} WHERE id = '${list.id}'`
       default:
-        // With its members and items, by cascade; the first ones stay, so that there is always something to do.
-        return list && lists.length > 4 && ![1, 2, 3].some((n) => list.id === listId(n))
+        // With its members and items, by cascade.
+        return list && lists.length > 4 && !seeded.includes(list.id)
           ? `DELETE FROM lists WHERE id = '${list.id}'`
           : undefined
     }

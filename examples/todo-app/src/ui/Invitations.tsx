@@ -18,7 +18,7 @@ export function Invitations(props: { readonly onOpen: (listId: string) => void }
     <section className="invitations" data-testid="invitations" aria-label="Invitations">
       <ul>
         {rows.map((row) => (
-          <li key={row.list_id} data-testid="invitation">
+          <li key={row.list_id} className="invitation" data-testid="invitation">
             <Avatar person={row.invited_by} />
             <p>
               <strong>{nameOf(row.invited_by)}</strong> invites you to <strong>{row.list_title}</strong> as{" "}

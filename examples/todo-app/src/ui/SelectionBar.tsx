@@ -21,7 +21,7 @@ export function SelectionBar(props: {
       todos.map(operation),
       `${todos.length === 1 ? "1 item" : `${todos.length} items`} ${said}`
     )
-    if (done !== undefined || todos.length === 1) props.onEnd()
+    if (done !== undefined) props.onEnd()
   }
   return (
     <div className="selection" role="toolbar" aria-label="Selected items" data-testid="selection">

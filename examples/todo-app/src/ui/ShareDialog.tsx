@@ -43,7 +43,7 @@ export function ShareDialog(props: {
       {owned && <Invite listId={list.id} />}
       <ul className="members" aria-label="Members">
         {members.map((member) => (
-          <li key={member.user_id} data-testid={`member-${member.user_id}`}>
+          <li key={member.user_id} className="member" data-testid={`member-${member.user_id}`}>
             <Avatar person={member.user_id} />
             <span className="member-name">
               {nameFor(member.user_id, viewer)}
@@ -60,7 +60,7 @@ export function ShareDialog(props: {
       <footer>
         {sure ? (
           <>
-            <p role="alert">
+            <p className="dialog-warning" role="alert">
               {owned
                 ? "The list is gone for all its members then, and cannot be taken back."
                 : "You need a new invitation to come back."}
@@ -128,7 +128,7 @@ function Invite(props: { readonly listId: string }) {
     event.preventDefault()
     const userId = idOf(name)
     if (userId === undefined) return setProblem("Use the name or e-mail address that they sign in with.")
-    const done = await attempt([inviteToList({ listId: props.listId, userId, role })])
+    const done = await attempt(inviteToList({ listId: props.listId, userId, role }))
     if (done === undefined) return setProblem(`${nameOf(userId)} is a member already.`)
     setProblem(undefined)
     setName("")

@@ -2,7 +2,7 @@
 import { type FormEvent, useState } from "react"
 import { inColourOf } from "./Avatar.tsx"
 import type { JoiningRow, ListRow } from "./data.ts"
-import { LockIcon, PlusIcon, SearchIcon } from "./icons.tsx"
+import { CloseIcon, LockIcon, PlusIcon, SearchIcon } from "./icons.tsx"
 
 export function Sidebar(props: {
   readonly id: string
@@ -10,6 +10,8 @@ export function Sidebar(props: {
   readonly selected: string | undefined
   readonly search: string
   readonly onSearch: (text: string) => void
+  /** Closes the drawer. */
+  readonly onClose: () => void
   readonly onSelect: (listId: string) => void
   readonly onCreate: (list: { readonly title: string; readonly openMax: number }) => void
 }) {
@@ -17,6 +19,9 @@ export function Sidebar(props: {
   const [creating, setCreating] = useState(false)
   return (
     <nav id={props.id} className="sidebar" aria-label="Lists" popover="auto">
+      <button type="button" className="icon-button drawer-close" aria-label="Close" onClick={props.onClose}>
+        <CloseIcon />
+      </button>
       <label className="search">
         <SearchIcon />
         <input
@@ -26,7 +31,10 @@ export function Sidebar(props: {
           placeholder="Search"
           value={search}
           onChange={(event) => props.onSearch(event.currentTarget.value)}
-          onKeyDown={(event) => event.key === "Escape" && props.onSearch("")}
+          onKeyDown={(event) => {
+            if (event.key === "Escape") props.onSearch("")
+            if (event.key === "Enter") props.onClose()
+          }}
         />
       </label>
       <ul>

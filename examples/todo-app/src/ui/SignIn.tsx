@@ -80,7 +80,7 @@ export function SignIn() {
         )}
         <p className="sign-in-note">
           For trying only: there are no passwords.{" "}
-          <a href="/?two" data-testid="two-link">
+          <a className="sign-in-link" href="/?two" data-testid="two-link">
             See two people side by side
           </a>
         </p>

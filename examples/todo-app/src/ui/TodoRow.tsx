@@ -69,9 +69,10 @@ export function TodoRow(props: Props) {
           />
           <span className="visually-hidden">Select {todo.title}</span>
         </label>
+      ) : acting && props.handle === undefined ? (
+        <span className="grip-space" />
       ) : (
-        acting &&
-        props.handle !== undefined && (
+        acting && (
           <button
             type="button"
             className="grip"

@@ -21,12 +21,13 @@ export function Loading(props: { readonly load: Status["load"] }) {
 
 export function Welcome(props: { readonly onOpen: (listId: string) => void }) {
   const { viewer, attempt } = useWorkspace()
-  const other = viewer === "alice" ? "bob" : "alice"
+  const other = { alice: "bob", bob: "alice" }[viewer]
   const start = async () => {
-    const listId = await attempt(createList({ title: "Groceries", openMax: 5 }))
-    if (typeof listId !== "string") return
+    const created = await attempt(createList({ title: "Groceries", openMax: 5 }))
+    if (created === undefined) return
+    const listId = created.value as string
     await attempt([
-      inviteToList({ listId, userId: other, role: "editor" }),
+      ...(other === undefined ? [] : [inviteToList({ listId, userId: other, role: "editor" })]),
       ...["Milk", "Bread", "Apples"].map((title) => addTodo({ listId, title }))
     ])
     props.onOpen(listId)
@@ -34,9 +35,13 @@ export function Welcome(props: { readonly onOpen: (listId: string) => void }) {
   return (
     <div className="welcome">
       <h2>No lists yet</h2>
-      <p>Start one here and invite {nameOf(other)} to it. It also works offline.</p>
+      <p>
+        {other === undefined
+          ? "Start one here, or wait for an invitation. It also works offline."
+          : `Start one here and invite ${nameOf(other)} to it. It also works offline.`}
+      </p>
       <button type="button" className="button primary" data-testid="start" onClick={start}>
-        Start a shared grocery list
+        Start a {other === undefined ? "" : "shared "}grocery list
       </button>
     </div>
   )

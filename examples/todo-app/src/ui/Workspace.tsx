@@ -40,14 +40,13 @@ export function Workspace(props: { readonly person: string; readonly alone: bool
       setSearch("")
       setFocus(todoId)
       select(listId)
-      const sidebar = document.getElementById(sidebarId)
-      if (sidebar?.matches(":popover-open")) sidebar.hidePopover()
+      closeDrawer(sidebarId)
     },
     [select, sidebarId]
   )
   const create = async (wish: { readonly title: string; readonly openMax: number }) => {
-    const id = await attempt(createList(wish))
-    if (typeof id === "string") open(id)
+    const created = await attempt(createList(wish))
+    if (created !== undefined) open(created.value as string)
   }
   useKeys(panel, alone, undo)
   const shared = useMemo(() => ({ viewer, attempt, announce }), [viewer, attempt])
@@ -69,6 +68,7 @@ export function Workspace(props: { readonly person: string; readonly alone: bool
             selected={search.trim() === "" ? list?.id : undefined}
             search={search}
             onSearch={setSearch}
+            onClose={() => closeDrawer(sidebarId)}
             onSelect={open}
             onCreate={create}
           />
@@ -95,6 +95,12 @@ export function Workspace(props: { readonly person: string; readonly alone: bool
       </section>
     </WorkspaceContext>
   )
+}
+
+/** The sidebar is one only where there is no room for it. */
+const closeDrawer = (id: string) => {
+  const sidebar = document.getElementById(id)
+  if (sidebar?.matches(":popover-open")) sidebar.hidePopover()
 }
 
 function Shown(props: { readonly children: ReactNode }) {

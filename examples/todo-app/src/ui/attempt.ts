@@ -9,12 +9,12 @@ import { planUndoAll } from "../domain/undo.ts"
  * Runs an operation, or several as one.
  *
  * @param said what was done, for the toast that offers to take it back; none is shown without it
- * @returns what the operation gave, or of several the list of it; undefined when this device refused
+ * @returns what the operation gave, or of several the list of it, as `value`; undefined when this device refused
  */
 export type Attempt = (
   operations: Action.AnyOperation | ReadonlyArray<Action.AnyOperation>,
   said?: string
-) => Promise<unknown>
+) => Promise<{ readonly value: unknown } | undefined>
 
 export interface Toast {
   readonly text: string
@@ -67,7 +67,7 @@ export const useAttempt = (viewer: string, announce: (text: string) => void) => 
         }
         setToast(said === undefined || undo === undefined ? undefined : { kind: "done", text: said })
         if (said !== undefined) announce(said)
-        return result
+        return { value: result }
       } catch (error) {
         refuse(error)
         return undefined

@@ -52,9 +52,16 @@ export interface FoundRow {
   readonly list_title: string
 }
 
+/** A query that fails is a mistake in this program: it is shown as such, and not as an empty list. */
+const useRows = <Row>(sql: string, params: ReadonlyArray<unknown>) => {
+  const live = useLiveQuery<Row>(sql, params)
+  if (live.state === "error") throw live.error
+  return live
+}
+
 /** The lists of which the viewer is a member, oldest first. */
 export const useLists = (viewer: string) =>
-  useLiveQuery<ListRow | JoiningRow>(
+  useRows<ListRow | JoiningRow>(
     `SELECT m.list_id AS id, l.title, l.owner_id, l.open_max, m.role,
       (SELECT count(*)::int FROM todos t WHERE t.list_id = l.id AND NOT t.done) AS open,
       ARRAY(SELECT o.user_id FROM members o WHERE o.list_id = l.id ORDER BY o.role <> 'owner', o.user_id) AS members
@@ -63,24 +70,25 @@ export const useLists = (viewer: string) =>
   )
 
 export const useTodos = (listId: string) =>
-  useLiveQuery<TodoRow>(
+  useRows<TodoRow>(
     `SELECT id, title, done, due::text AS due, assignee, created_by, last_record
     FROM todos WHERE list_id = $1 ORDER BY position, id`,
     [listId]
   )
 
 export const useInvitations = (viewer: string) =>
-  useLiveQuery<InvitationRow>(
+  useRows<InvitationRow>(
     "SELECT list_id, list_title, invited_by, role FROM invitations WHERE user_id = $1 ORDER BY created_at, list_id",
     [viewer]
   )
 
 /** Members, then whoever is invited. */
 export const useMembers = (listId: string) =>
-  useLiveQuery<MemberRow>(
-    `SELECT user_id, role, true AS joined FROM members WHERE list_id = $1
-    UNION ALL SELECT user_id, role, false FROM invitations WHERE list_id = $1
-    ORDER BY joined DESC, role = 'owner' DESC, user_id`,
+  useRows<MemberRow>(
+    `SELECT * FROM (
+      SELECT user_id, role, true AS joined FROM members WHERE list_id = $1
+      UNION ALL SELECT user_id, role, false FROM invitations WHERE list_id = $1
+    ) people ORDER BY joined DESC, role <> 'owner', user_id`,
     [listId]
   )
 
@@ -88,7 +96,7 @@ const foundMax = 50
 
 /** Items of all lists of the viewer whose title contains the text; open ones first. */
 export const useFound = (viewer: string, text: string) =>
-  useLiveQuery<FoundRow>(
+  useRows<FoundRow>(
     `SELECT t.id, t.title, t.done, t.due::text AS due, l.id AS list_id, l.title AS list_title
     FROM todos t JOIN lists l ON l.id = t.list_id JOIN members m ON m.list_id = l.id AND m.user_id = $1
     WHERE strpos(lower(t.title), lower($2)) > 0 ORDER BY t.done, l.created_at, l.id, t.position LIMIT ${foundMax}`,
