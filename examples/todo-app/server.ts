@@ -5,7 +5,7 @@
  * | setting                | meaning                                                                        |
  * |------------------------|--------------------------------------------------------------------------------|
  * | `PORT`                 | port to listen on, or the next free one after it; 5173 unless set              |
- * | `SYNCHROTRON_DATA_DIR` | folder of the database and the secret; `.synchrotron/todo` unless set      |
+ * | `SYNCHROTRON_DATA_DIR` | folder of the database and the secret; `.synchrotron/todo` unless set          |
  * | `--dev`                | compiles the page on the fly and reloads it on changes, instead of building it |
  */
 import { createServer } from "node:http"
