@@ -14,12 +14,12 @@ export function Inbox(props: {
   return (
     <div aria-live="polite">
       {records.length > 0 && (
-        <section className="inbox" data-testid="inbox" aria-label="Changes that were not accepted">
-          <h3>
+        <section className="inbox" data-testid="inbox">
+          <h2>
             {records.length === 1
               ? "One change was not accepted"
               : `${records.length} changes were not accepted`}
-          </h3>
+          </h2>
           <ul>
             {records.map((record) => (
               <Entry
@@ -33,7 +33,7 @@ export function Inbox(props: {
         </section>
       )}
       {notes.length > 0 && (
-        <section className="notes" data-testid="notes" aria-label="Changes that came out differently">
+        <section className="notes" data-testid="notes">
           <ul>
             {notes.map((note) => (
               <li key={note}>{note}</li>

@@ -15,8 +15,8 @@ export function Invitations(props: { readonly onOpen: (listId: string) => void }
     props.onOpen(listId)
   }
   return (
-    <section className="invitations" data-testid="invitations" aria-label="Invitations">
-      <ul>
+    <section className="invitations" data-testid="invitations">
+      <ul aria-label="Invitations">
         {rows.map((row) => (
           <li key={row.list_id} className="invitation" data-testid="invitation">
             <Avatar person={row.invited_by} />

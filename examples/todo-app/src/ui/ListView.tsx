@@ -95,10 +95,10 @@ export function ListView(props: {
   )
 
   return (
+    // biome-ignore lint/a11y/noStaticElementInteractions: it hears the keys of what is inside
     <section
       ref={section}
       className="list"
-      aria-label={list.title}
       onKeyDown={(event) => {
         if (event.key === "Escape" && !event.defaultPrevented) setSelection(undefined)
       }}

@@ -12,7 +12,7 @@ export function SearchResults(props: {
   const { viewer } = useWorkspace()
   const { rows, state } = useFound(viewer, props.text)
   return (
-    <section className="list" aria-label="Search results">
+    <section className="list">
       <h2 className="found-heading">
         “{props.text}”{" "}
         <span className="found-count" role="status" data-testid="found-count">

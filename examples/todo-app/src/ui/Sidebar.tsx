@@ -1,8 +1,10 @@
 /** Search, the lists that this person sees, and a small form for a new one. A drawer where there is no room for it. */
 import { type FormEvent, useState } from "react"
+import { nameOf } from "../domain/people.ts"
 import { inColourOf } from "./Avatar.tsx"
 import type { JoiningRow, ListRow } from "./data.ts"
 import { CloseIcon, LockIcon, PlusIcon, SearchIcon } from "./icons.tsx"
+import { useWorkspace } from "./workspace.ts"
 
 export function Sidebar(props: {
   readonly id: string
@@ -16,9 +18,10 @@ export function Sidebar(props: {
   readonly onCreate: (list: { readonly title: string; readonly openMax: number }) => void
 }) {
   const { rows, selected, search } = props
+  const { viewer } = useWorkspace()
   const [creating, setCreating] = useState(false)
   return (
-    <nav id={props.id} className="sidebar" aria-label="Lists" popover="auto">
+    <nav id={props.id} className="sidebar" aria-label={`Lists of ${nameOf(viewer)}`} popover="auto">
       <button type="button" className="icon-button drawer-close" aria-label="Close" onClick={props.onClose}>
         <CloseIcon />
       </button>

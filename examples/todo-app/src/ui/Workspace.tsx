@@ -1,6 +1,6 @@
 /** One person's lists: head, sidebar, and the list or the search results that are open. */
 import { useSyncStatus } from "@synchrotron/sync-client/react"
-import { type ReactNode, useCallback, useEffect, useId, useMemo, useRef, useState } from "react"
+import { useCallback, useEffect, useId, useMemo, useRef, useState } from "react"
 import { createList } from "../domain/lists.ts"
 import { nameOf } from "../domain/people.ts"
 import { inColourOf } from "./Avatar.tsx"
@@ -60,6 +60,7 @@ export function Workspace(props: { readonly person: string; readonly alone: bool
         aria-label={`${nameOf(viewer)}’s lists`}
         {...inColourOf(viewer)}
       >
+        {alone && <title>{`${list?.title ?? nameOf(viewer)} · Synchrotron todo`}</title>}
         <Topbar alone={alone} sidebarId={sidebarId} />
         <div className="panel-body">
           <Sidebar
@@ -75,7 +76,7 @@ export function Workspace(props: { readonly person: string; readonly alone: bool
           <div className="panel-main">
             <Inbox viewer={viewer} notes={notes} onNotesRead={clearNotes} />
             <Invitations onOpen={open} />
-            <Shown>
+            <div className="shown">
               {search.trim() !== "" ? (
                 <SearchResults text={search.trim()} onOpen={open} />
               ) : list !== undefined ? (
@@ -85,7 +86,7 @@ export function Workspace(props: { readonly person: string; readonly alone: bool
               ) : (
                 <Welcome onOpen={open} />
               )}
-            </Shown>
+            </div>
           </div>
         </div>
         {toast !== undefined && <ToastView toast={toast} onUndo={undo} onDismiss={dismiss} />}
@@ -101,10 +102,6 @@ export function Workspace(props: { readonly person: string; readonly alone: bool
 const closeDrawer = (id: string) => {
   const sidebar = document.getElementById(id)
   if (sidebar?.matches(":popover-open")) sidebar.hidePopover()
-}
-
-function Shown(props: { readonly children: ReactNode }) {
-  return <div className="shown">{props.children}</div>
 }
 
 /** Ctrl or Cmd with Z takes back, with K searches; among several workspaces, in the one that has the focus. */

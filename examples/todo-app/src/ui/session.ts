@@ -65,10 +65,13 @@ export const signIn = async (nameOrEmail: string): Promise<void> => {
   for (const listener of listeners) listener()
 }
 
-/** Ends the session in all tabs. What the person has on this device stays, for when they come back. */
+/**
+ * Ends the session in all tabs; a tab whose address names its person becomes like the others. What the person has on this
+ * device stays, for when they come back.
+ */
 export const signOut = (): void => {
-  localStorage.removeItem(sessionKey)
   if (personOfAddress() !== undefined) location.assign("/")
+  else localStorage.removeItem(sessionKey)
   for (const listener of listeners) listener()
 }
 

@@ -2,7 +2,7 @@
  * Putting items in order by dragging a handle, or with the keyboard: Space lifts, arrows move, Space drops, Escape gives
  * up. While an item is lifted only its place on the screen changes (`order` in CSS), so that it keeps the focus.
  */
-import { type KeyboardEvent, type PointerEvent, useEffect, useRef, useState } from "react"
+import { type KeyboardEvent, type PointerEvent, useEffect, useLayoutEffect, useRef, useState } from "react"
 
 interface Lift {
   readonly id: string
@@ -33,6 +33,13 @@ export const useReorder = (input: {
   const order = ids.join()
   // What was dropped shows where it was dropped until it is there.
   useEffect(() => setLift((now) => (now?.by === "dropped" ? undefined : now)), [order])
+  // And the handle has the focus again, which it lost when its row was put elsewhere.
+  const refocus = useRef<string>(undefined)
+  useLayoutEffect(() => {
+    if (refocus.current === undefined || document.activeElement !== document.body) return
+    list.current?.querySelector<HTMLElement>(`[data-id="${refocus.current}"] .grip`)?.focus()
+    refocus.current = undefined
+  }, [order])
 
   const cancel = () => {
     setLift(undefined)
@@ -40,6 +47,7 @@ export const useReorder = (input: {
   }
   const drop = async (lifted: Lift) => {
     if (lifted.ids.join() === order) return setLift(undefined)
+    if (lifted.by === "keyboard") refocus.current = lifted.id
     setLift({ ...lifted, by: "dropped" })
     const place = lifted.ids.indexOf(lifted.id)
     announce(`${titleOf(lifted.id)} dropped at place ${place + 1} of ${lifted.ids.length}`)

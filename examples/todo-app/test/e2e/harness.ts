@@ -164,7 +164,7 @@ const personOn = (page: Page, person: string) => {
       await at("new-list").click()
       await at("new-list-title").fill(title)
       await panel.getByRole("button", { name: "Create" }).click()
-      await panel.getByRole("region", { name: title }).waitFor()
+      await panel.getByRole("heading", { name: title }).waitFor()
     },
     invite: async (whom: string, role: "editor" | "viewer") => {
       await at("share").click()
