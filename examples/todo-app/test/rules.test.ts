@@ -222,9 +222,9 @@ describe("a person", () => {
       undefined,
       undefined
     ])
-    expect(["alice", "mary-ann", "zoe@example.org"].map(nameOf)).toEqual([
+    expect(["alice", "mary-ann-2", "zoe@example.org"].map(nameOf)).toEqual([
       "Alice",
-      "Mary Ann",
+      "Mary Ann 2",
       "zoe@example.org"
     ])
   })

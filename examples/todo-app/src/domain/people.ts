@@ -24,9 +24,7 @@ export const idOf = (nameOrEmail: string): string | undefined => {
 
 /** The name to show: “Mary Ann” for `mary-ann`; an e-mail address stays as it is. */
 export const nameOf = (id: string): string =>
-  id.includes("@")
-    ? id
-    : id.replace(/(^|-)([a-z])/g, (_, dash, letter) => (dash && " ") + letter.toUpperCase())
+  id.includes("@") ? id : id.replaceAll("-", " ").replace(/(^| )[a-z]/g, (start) => start.toUpperCase())
 
 /** The name as this viewer reads it. */
 export const nameFor = (id: string, viewer: string): string => (id === viewer ? "You" : nameOf(id))

@@ -108,11 +108,13 @@ function Access(props: { readonly listId: string; readonly member: MemberRow }) 
       </select>
       <button
         type="button"
-        className="button quiet"
+        className="icon-button danger"
         data-testid="unshare"
+        aria-label={`Revoke the access of ${name}`}
+        title="Revoke"
         onClick={() => attempt(unshareList(who), `${name} has no access any more`)}
       >
-        Revoke<span className="visually-hidden"> the access of {name}</span>
+        <CloseIcon />
       </button>
     </>
   )
