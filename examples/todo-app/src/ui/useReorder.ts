@@ -106,7 +106,11 @@ export const useReorder = (input: {
     list,
     /** The item under way. */
     lifted: lift?.by === "dropped" ? undefined : lift?.id,
-    placeOf: (id: string) => (lift?.ids ?? ids).indexOf(id),
+    /** What others add meanwhile comes last. */
+    placeOf: (id: string) => {
+      const shown = lift?.ids ?? ids
+      return shown.includes(id) ? shown.indexOf(id) : shown.length
+    },
     handle: (id: string) => ({
       onKeyDown: onKeyDown(id),
       onPointerDown: onPointerDown(id),
