@@ -79,6 +79,16 @@ export const ownListsTests = (stage: () => Stage) => {
       .toBe("Overdue: Feb 29, 2020")
     expect(await violations(page)).toEqual([])
 
+    // On a phone the lists are in a drawer.
+    await page.setViewportSize({ width: 390, height: 780 })
+    expect(await frida.at("new-list").isVisible()).toBe(false)
+    await frida.at("menu").click()
+    expect(await frida.at("new-list").isVisible()).toBe(true)
+    expect(await violations(page)).toEqual([])
+    await page.keyboard.press("Escape")
+    expect(await frida.at("new-list").isVisible()).toBe(false)
+    await page.setViewportSize({ width: 1280, height: 800 })
+
     // All lists are searched; what was found has the focus.
     await frida.createList("Weekend")
     await frida.add("Bread knife")
