@@ -14,7 +14,7 @@ import { Title } from "./lists.ts"
 const Id = Schema.UUID
 
 /** A day of the calendar, `2026-11-22`: the same day in all time zones. */
-export const Day = Schema.String.pipe(
+const Day = Schema.String.pipe(
   Schema.filter((text) => isDay(text) || "must be a day, such as 2026-11-22")
 )
 

@@ -11,7 +11,7 @@ export function Due(props: { readonly due: string | null; readonly done: boolean
 }
 
 /** The calendar's day here, as `2026-11-22`. */
-export const dayOf = (date: Date): string =>
+const dayOf = (date: Date): string =>
   [date.getFullYear(), date.getMonth() + 1, date.getDate()].map((n) => String(n).padStart(2, "0")).join("-")
 
 const dueText = (due: string): string => {

@@ -11,7 +11,7 @@ interface Lift {
 }
 
 /** The list with `id` at the place `index`. */
-export const reordered = (ids: ReadonlyArray<string>, id: string, index: number): ReadonlyArray<string> => {
+const reordered = (ids: ReadonlyArray<string>, id: string, index: number): ReadonlyArray<string> => {
   const others = ids.filter((one) => one !== id)
   const place = Math.max(0, Math.min(index, others.length))
   return [...others.slice(0, place), id, ...others.slice(place)]
