@@ -14,9 +14,7 @@ import { Title } from "./lists.ts"
 const Id = Schema.UUID
 
 /** A day of the calendar, `2026-11-22`: the same day in all time zones. */
-const Day = Schema.String.pipe(
-  Schema.filter((text) => isDay(text) || "must be a day, such as 2026-11-22")
-)
+const Day = Schema.String.pipe(Schema.filter((text) => isDay(text) || "must be a day, such as 2026-11-22"))
 
 const isDay = (text: string): boolean => {
   const date = /^[1-9]\d{3}-\d\d-\d\d$/.test(text) ? new Date(`${text}T00:00:00Z`) : new Date(Number.NaN)
