@@ -1,11 +1,11 @@
 /**
  * `npm start`: the todo app on one port. `/v1/*` is the sync server with its database in a folder beside it,
- * `/dev/token` signs Alice and Bob in, and everything else is the page.
+ * `/dev/token` signs anybody in, and everything else is the page.
  *
  * | setting                | meaning                                                                        |
  * |------------------------|--------------------------------------------------------------------------------|
  * | `PORT`                 | port to listen on, or the next free one after it; 5173 unless set              |
- * | `SYNCHROTRON_DATA_DIR` | folder of the database and the secret; `.synchrotron/todo-app` unless set      |
+ * | `SYNCHROTRON_DATA_DIR` | folder of the database and the secret; `.synchrotron/todo` unless set          |
  * | `--dev`                | compiles the page on the fly and reloads it on changes, instead of building it |
  * | `--built <folder>`     | serves a finished build                                                        |
  */
@@ -25,7 +25,7 @@ const host = "127.0.0.1"
 
 const main = async () => {
   const root = fileURLToPath(new URL(".", import.meta.url))
-  const dataDir = resolve(process.env.SYNCHROTRON_DATA_DIR ?? join(".synchrotron", "todo-app"))
+  const dataDir = resolve(process.env.SYNCHROTRON_DATA_DIR ?? join(".synchrotron", "todo"))
   const secret = await loadSecret(dataDir)
   const identity = makeIdentity(secret)
   const sync = await SyncServer.makeHandler({

@@ -1,12 +1,12 @@
 /**
- * The development identity provider: whoever asks is Alice or Bob. It exists to try the application on one
+ * The development identity provider: whoever asks is whoever they say they are. It exists to try the application on one
  * machine; a real one signs tokens for people who have proved who they are.
  */
 import { randomBytes } from "node:crypto"
 import { mkdir, readFile, writeFile } from "node:fs/promises"
 import { join } from "node:path"
 import { tokens } from "@synchrotron/sync-server"
-import { isPerson, nameOf, people } from "../src/domain/people.ts"
+import { idOf, nameOf } from "../src/domain/people.ts"
 import type { Handler } from "./http.ts"
 
 export const tokenPath = "/dev/token"
@@ -23,7 +23,7 @@ export const loadSecret = async (dataDir: string): Promise<string> => {
   return readFile(file, "utf8")
 }
 
-/** `POST /dev/token` with `{"user": "alice"}` answers `{"token": "…"}`. */
+/** `POST /dev/token` with `{"user": "Alice"}`, a name or an e-mail address, answers `{"user": "alice", "token": "…"}`. */
 export const makeIdentity =
   (secret: string): Handler =>
   async (request) => {
@@ -33,15 +33,15 @@ export const makeIdentity =
     if (request.method !== "POST") return refuse(405, "Use POST.")
     // A form on another site cannot send this type without asking first.
     if (request.headers.get("content-type") !== "application/json") return refuse(415, "Send JSON.")
-    const user = await request.json().then(
+    const asked = await request.json().then(
       (body: unknown) => (body as { readonly user?: unknown } | null)?.user,
       () => undefined
     )
-    if (!isPerson(user)) {
-      return refuse(400, `\`user\` must be one of: ${people.map((person) => person.id).join(", ")}.`)
-    }
+    const user = typeof asked === "string" ? idOf(asked) : undefined
+    if (user === undefined)
+      return refuse(400, "`user` must be a name or an e-mail address of up to 60 letters and digits.")
     const token = await tokens.signDevelopmentToken({ secret, userId: user, claims: { name: nameOf(user) } })
-    return Response.json({ token }, { headers: { "cache-control": "no-store" } })
+    return Response.json({ user, token }, { headers: { "cache-control": "no-store" } })
   }
 
 const refuse = (status: number, message: string) => Response.json({ message }, { status })

@@ -1,9 +1,12 @@
 /** The rules alone: what people do on one device, without a server. */
 import { createSyncClient, type PromiseClient } from "@synchrotron/sync-client"
+import type { Action } from "@synchrotron/sync-core"
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import { app } from "../src/app.ts"
-import { ItemGone, ListFull } from "../src/domain/errors.ts"
-import { createList, renameList, shareList, unshareList } from "../src/domain/lists.ts"
+import { ItemGone, ListFull, ListGone, OwnerStays } from "../src/domain/errors.ts"
+import { createList, deleteList, renameList } from "../src/domain/lists.ts"
+import { idOf, nameOf } from "../src/domain/people.ts"
+import { declineInvitation, inviteToList, leaveList, unshareList } from "../src/domain/sharing.ts"
 import {
   addTodo,
   claimTodo,
@@ -11,8 +14,11 @@ import {
   moveTodo,
   releaseTodo,
   removeTodo,
-  toggleTodo
+  setDue,
+  toggleTodo,
+  transferTodo
 } from "../src/domain/todos.ts"
+import { planUndoAll } from "../src/domain/undo.ts"
 
 let client: PromiseClient
 let listId: string
@@ -34,48 +40,64 @@ beforeEach(async () => {
 
 const add = (title: string) => client.execute(addTodo({ listId, title }))
 
-const titles = async () =>
+const titles = async (id = listId) =>
   (
     await client.query<{ title: string }>("SELECT title FROM todos WHERE list_id = $1 ORDER BY position", [
-      listId
+      id
     ])
   ).map((row) => row.title)
 
-const assigneeOf = async (todoId: string) =>
-  (await client.query<{ assignee: string | null }>("SELECT assignee FROM todos WHERE id = $1", [todoId]))[0]
-    ?.assignee
+const fieldOf = async (todoId: string, field: "assignee" | "due") =>
+  (
+    await client.query<{ value: string | null }>(`SELECT ${field}::text AS value FROM todos WHERE id = $1`, [
+      todoId
+    ])
+  )[0]?.value
 
 describe("a list", () => {
-  it("belongs to its author, who shares it and takes it back", async () => {
-    const members = () =>
-      client.query("SELECT user_id, role FROM members WHERE list_id = $1 ORDER BY role DESC", [listId])
+  it("belongs to its author, who invites and takes it back", async () => {
+    const people = () =>
+      client.query(
+        `SELECT user_id, role FROM members WHERE list_id = $1
+        UNION ALL SELECT user_id, 'invited as ' || role FROM invitations WHERE list_id = $1`,
+        [listId]
+      )
     const owner = { user_id: "alice", role: "owner" }
-    expect(await members()).toEqual([owner])
-    await client.execute(shareList({ listId, userId: "bob" }))
-    await client.execute(shareList({ listId, userId: "bob" }))
-    expect(await members()).toEqual([owner, { user_id: "bob", role: "member" }])
+    expect(await people()).toEqual([owner])
+    await client.execute(inviteToList({ listId, userId: "bob", role: "editor" }))
+    await client.execute(inviteToList({ listId, userId: "bob", role: "viewer" }))
+    expect(await people()).toEqual([owner, { user_id: "bob", role: "invited as viewer" }])
     await client.execute(unshareList({ listId, userId: "bob" }))
-    await client.execute(unshareList({ listId, userId: "alice" }))
-    expect(await members()).toEqual([owner])
+    expect(await people()).toEqual([owner])
+    await client.execute(declineInvitation({ listId }))
+    for (const leave of [unshareList({ listId, userId: "alice" }), leaveList({ listId })])
+      await expect(client.execute(leave)).rejects.toBeInstanceOf(OwnerStays)
   })
 
-  it("can be renamed", async () => {
+  it("can be renamed, and deleted with all that is in it", async () => {
     await client.execute(renameList({ listId, title: "Food" }))
     expect(await client.query("SELECT title FROM lists WHERE id = $1", [listId])).toEqual([{ title: "Food" }])
+    await add("Milk")
+    await client.execute(deleteList({ listId }))
+    expect(await client.query("SELECT * FROM members WHERE list_id = $1", [listId])).toEqual([])
+    expect(await titles()).toEqual([])
+    await expect(add("Milk")).rejects.toBeInstanceOf(ListGone)
   })
 
-  it("accepts as many open items as it says, whether they are new or opened again", async () => {
+  it("accepts as many open items as it says, whether they are new, opened again or from another list", async () => {
     const milk = await add("Milk")
     await add("Bread")
     await add("Apples")
     await expect(add("Eggs")).rejects.toBeInstanceOf(ListFull)
     await client.execute(toggleTodo({ todoId: milk, done: true }))
     await add("Eggs")
-    await expect(client.execute(toggleTodo({ todoId: milk, done: false }))).rejects.toMatchObject({
-      listTitle: "Groceries",
-      openMax: 3,
-      newest: { title: "Eggs", by: "alice" }
-    })
+    const full = { listTitle: "Groceries", openMax: 3, newest: { title: "Eggs", by: "alice" } }
+    await expect(client.execute(toggleTodo({ todoId: milk, done: false }))).rejects.toMatchObject(full)
+    const other = await client.execute(createList({ title: "Other", openMax: 3 }))
+    const tea = await client.execute(addTodo({ listId: other, title: "Tea" }))
+    await expect(client.execute(transferTodo({ todoId: tea, listId, before: null }))).rejects.toMatchObject(
+      full
+    )
     expect(await titles()).toEqual(["Milk", "Bread", "Apples", "Eggs"])
   })
 })
@@ -96,9 +118,29 @@ describe("an item", () => {
     const milk = await add("Milk")
     await client.execute(claimTodo({ todoId: milk }))
     await client.execute(claimTodo({ todoId: milk }))
-    expect(await assigneeOf(milk)).toBe("alice")
+    expect(await fieldOf(milk, "assignee")).toBe("alice")
     await client.execute(releaseTodo({ todoId: milk }))
-    expect(await assigneeOf(milk)).toBeNull()
+    expect(await fieldOf(milk, "assignee")).toBeNull()
+  })
+
+  it("is due on a day of the calendar, or on none", async () => {
+    const milk = await add("Milk")
+    await client.execute(setDue({ todoId: milk, due: "2028-02-29" }))
+    expect(await fieldOf(milk, "due")).toBe("2028-02-29")
+    for (const due of ["2027-02-29", "tomorrow", "0000-01-01"])
+      await expect(client.execute(setDue({ todoId: milk, due }))).rejects.toThrow("must be a day")
+    await client.execute(setDue({ todoId: milk, due: null }))
+    expect(await fieldOf(milk, "due")).toBeNull()
+  })
+
+  it("goes to another list, where only a member keeps it claimed", async () => {
+    const other = await client.execute(createList({ title: "Other", openMax: 3 }))
+    const [milk, tea] = [await add("Milk"), await client.execute(addTodo({ listId: other, title: "Tea" }))]
+    await client.execute(claimTodo({ todoId: milk }))
+    await client.execute(transferTodo({ todoId: milk, listId: other, before: tea }))
+    expect(await titles()).toEqual([])
+    expect(await titles(other)).toEqual(["Milk", "Tea"])
+    expect(await fieldOf(milk, "assignee")).toBe("alice")
   })
 
   it("cannot be changed after it was removed, but removed again", async () => {
@@ -113,5 +155,77 @@ describe("an item", () => {
     const execution = client.execute(addTodo({ listId, title: "Milk" }))
     const [row] = await client.query("SELECT last_record FROM todos WHERE id = $1", [await execution])
     expect(row).toEqual({ last_record: await execution.recordId() })
+  })
+})
+
+describe("taking back", () => {
+  /** Everything that a person sees of the lists; ranks, for the numbers behind an order are nobody's business. */
+  const everything = () =>
+    client.query(`
+      SELECT l.title AS list, t.id, t.title, t.done, t.due::text, t.assignee,
+        rank() OVER (PARTITION BY l.id ORDER BY t.position, t.id) AS place
+      FROM lists l LEFT JOIN todos t ON t.list_id = l.id ORDER BY l.id, place`)
+
+  /** Runs the operations as one, takes them back as one, and gives what is shown before, between and after. */
+  const thereAndBack = async (...operations: ReadonlyArray<Action.AnyOperation>) => {
+    const before = await everything()
+    const undo = await planUndoAll(client.query, operations, "alice")
+    const results = await client.execute(operations)
+    const between = await everything()
+    await client.execute(undo?.(results) ?? [])
+    return { before, between, after: await everything() }
+  }
+
+  it("restores what every action did, alone and as one of several", async () => {
+    const other = await client.execute(createList({ title: "Other", openMax: 9 }))
+    const [a, b, c] = [await add("a"), await add("b"), await add("c")]
+    await client.execute([claimTodo({ todoId: b }), setDue({ todoId: b, due: "2026-11-22" })])
+    const each = [
+      [toggleTodo({ todoId: a, done: true })],
+      [editTodo({ todoId: a, title: "A" })],
+      [setDue({ todoId: b, due: null })],
+      [moveTodo({ todoId: c, before: a })],
+      [moveTodo({ todoId: a, before: null })],
+      [transferTodo({ todoId: a, listId: other, before: null })],
+      [removeTodo({ todoId: b })],
+      [claimTodo({ todoId: a })],
+      [releaseTodo({ todoId: b })],
+      [renameList({ listId, title: "Food" })],
+      [createList({ title: "New", openMax: 3 })],
+      [addTodo({ listId: other, title: "x" })],
+      [a, b, c].map((todoId) => toggleTodo({ todoId, done: true })),
+      [a, b].map((todoId) => transferTodo({ todoId, listId: other, before: null })),
+      [a, b, c].map((todoId) => removeTodo({ todoId })),
+      [b, c].map((todoId) => removeTodo({ todoId }))
+    ]
+    for (const operations of each) {
+      const { before, between, after } = await thereAndBack(...operations)
+      const name = operations.map(({ action }) => action.name).join()
+      expect(between, name).not.toEqual(before)
+      expect(after, name).toEqual(before)
+    }
+  })
+
+  it("is not offered for what others would have to agree to", async () => {
+    const invite = inviteToList({ listId, userId: "bob", role: "editor" })
+    expect(await planUndoAll(client.query, [invite], "alice")).toBeUndefined()
+  })
+})
+
+describe("a person", () => {
+  it("is known by a name or an e-mail address, however it is written", () => {
+    expect(["Alice", " mary  Ann ", "Zoë@Example.org", "李", "", "../x"].map(idOf)).toEqual([
+      "alice",
+      "mary-ann",
+      "zoe@example.org",
+      undefined,
+      undefined,
+      undefined
+    ])
+    expect(["alice", "mary-ann-2", "zoe@example.org"].map(nameOf)).toEqual([
+      "Alice",
+      "Mary Ann 2",
+      "zoe@example.org"
+    ])
   })
 })

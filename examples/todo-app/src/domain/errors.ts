@@ -41,15 +41,74 @@ export class ListGone extends Schema.TaggedError<ListGone>()("ListGone", { listI
   }
 }
 
+/** The author is a viewer of the list. */
+export class ViewOnly extends Schema.TaggedError<ViewOnly>()("ViewOnly", {
+  listTitle: Schema.String,
+  owner: Schema.String
+}) {
+  override get message() {
+    return `You can view “${this.listTitle}”, not change it. Ask ${nameOf(this.owner)} to make you an editor.`
+  }
+}
+
 /** Only the list's owner decides who sees it. */
 export class NotOwner extends Schema.TaggedError<NotOwner>()("NotOwner", {
   listTitle: Schema.String,
   owner: Schema.String
 }) {
   override get message() {
-    return `Only ${nameOf(this.owner)} can change who sees “${this.listTitle}”.`
+    return `Only ${nameOf(this.owner)} decides who sees “${this.listTitle}”.`
   }
 }
 
-export const Refusal = Schema.Union(ListFull, AlreadyClaimed, ItemGone, ListGone, NotOwner)
+/** A list always has its owner: they can delete it, and not leave it. */
+export class OwnerStays extends Schema.TaggedError<OwnerStays>()("OwnerStays", { listTitle: Schema.String }) {
+  override get message() {
+    return `“${this.listTitle}” cannot be without its owner. Delete the list instead.`
+  }
+}
+
+/** Whoever is invited is a member already. */
+export class AlreadyMember extends Schema.TaggedError<AlreadyMember>()("AlreadyMember", {
+  listTitle: Schema.String,
+  userId: Schema.String
+}) {
+  override get message() {
+    return `${nameOf(this.userId)} is a member of “${this.listTitle}” already.`
+  }
+}
+
+/** The person is no member of the list, or not any more. */
+export class NotMember extends Schema.TaggedError<NotMember>()("NotMember", {
+  listTitle: Schema.String,
+  userId: Schema.String
+}) {
+  override get message() {
+    return `${nameOf(this.userId)} is no member of “${this.listTitle}” any more.`
+  }
+}
+
+/** The invitation was taken back, or answered on another device. */
+export class InvitationGone extends Schema.TaggedError<InvitationGone>()("InvitationGone", {
+  listId: Schema.String
+}) {
+  override get message() {
+    return "The invitation was taken back before it was accepted."
+  }
+}
+
+export const refusals = [
+  ListFull,
+  AlreadyClaimed,
+  ItemGone,
+  ListGone,
+  ViewOnly,
+  NotOwner,
+  OwnerStays,
+  AlreadyMember,
+  NotMember,
+  InvitationGone
+] as const
+
+export const Refusal = Schema.Union(...refusals)
 export type Refusal = typeof Refusal.Type

@@ -14,41 +14,91 @@ export type Refused = Pick<Replica.RejectedRecord, "name" | "args" | "error" | "
 
 /** @param viewer the record's author, who reads the explanation */
 export const explain = (record: Refused, viewer: string): Explanation => ({
-  wish: wish(record),
+  wish: wish(record.name, record.args, (todoId) => titleOf(record, todoId)),
   reason: reason(record, viewer)
 })
 
-const wish = (record: Refused): string => {
-  const args = record.args as Record<string, unknown>
-  const title = typeof args.title === "string" ? args.title : undefined
-  const item = titleOf(record)
+/**
+ * What to say of a record that the authority accepted with another result than its author saw; undefined where the
+ * difference is none to a person, as when two people tick off the same item.
+ */
+export const explainChanged = (name: string): string | undefined => {
+  switch (name) {
+    case "todo.move":
+      return "Others changed this list before you moved an item, so its order came out differently."
+    case "todo.transfer":
+      return "Others changed these lists before you moved an item between them, so it may stand elsewhere."
+    case "list.role":
+    case "list.unshare":
+      return "Others changed the members of a list before you did."
+    default:
+      return undefined
+  }
+}
+
+type Args = Record<string, unknown>
+
+/** The action's name in plain words, with what it is about. */
+const wish = (name: string, given: unknown, titleOf: (todoId: unknown) => string): string => {
+  if (name === "synchrotron.batch") return wishes(given, titleOf)
+  const args = given as Args
+  const item = titleOf(args.todoId)
   const person = typeof args.userId === "string" ? nameOf(args.userId) : "somebody"
-  switch (record.name) {
+  switch (name) {
     case "todo.add":
-      return `Add “${title}”`
+      return `Add “${args.title}”`
     case "todo.toggle":
       return args.done === true ? `Tick off ${item}` : `Reopen ${item}`
     case "todo.edit":
-      return `Rename an item to “${title}”`
+      return `Rename an item to “${args.title}”`
+    case "todo.due":
+      return args.due === null ? `Take the due date from ${item}` : `Make ${item} due on ${args.due}`
     case "todo.move":
       return `Move ${item}`
+    case "todo.transfer":
+      return `Move ${item} to another list`
     case "todo.remove":
       return `Remove ${item}`
+    case "todo.restore":
+      return `Put “${args.title}” back`
     case "todo.claim":
       return `Claim ${item}`
     case "todo.release":
       return `Give ${item} back`
     case "list.create":
-      return `Create the list “${title}”`
+      return `Create the list “${args.title}”`
     case "list.rename":
-      return `Rename the list to “${title}”`
-    case "list.share":
-      return `Share a list with ${person}`
+      return `Rename the list to “${args.title}”`
+    case "list.delete":
+      return "Delete a list"
+    case "list.invite":
+      return `Invite ${person} to a list`
+    case "list.accept":
+      return "Join a list"
+    case "list.decline":
+      return "Decline an invitation"
+    case "list.role":
+      return `Make ${person} ${args.role === "viewer" ? "a viewer" : "an editor"} of a list`
     case "list.unshare":
       return `Stop sharing a list with ${person}`
+    case "list.leave":
+      return "Leave a list"
     default:
-      return record.name
+      return name
   }
+}
+
+const namedMax = 3
+
+/** Operations that were to happen together or not at all. */
+const wishes = (given: unknown, titleOf: (todoId: unknown) => string): string => {
+  const operations = given as ReadonlyArray<{ readonly name: string; readonly args: unknown }>
+  const named = operations
+    .slice(0, namedMax)
+    .map((operation) => wish(operation.name, operation.args, titleOf))
+    .join(", ")
+  const more = operations.length - namedMax
+  return `${operations.length} changes together: ${named}${more > 0 ? ` and ${more} more` : ""}`
 }
 
 const reason = (record: Refused, viewer: string): string => {
@@ -75,17 +125,23 @@ const refusalReason = (refusal: Refusal, viewer: string): string => {
     }
     case "AlreadyClaimed":
       return `${nameFor(refusal.by, viewer)} claimed “${refusal.title}” first.`
+    case "ViewOnly":
+      return `${nameOf(refusal.owner)} had made you a viewer of “${refusal.listTitle}” before, so you could not change it.`
     default:
       return refusal.message
   }
 }
 
 /** The item's title, which the arguments lack and the undone patches may have. */
-const titleOf = (record: Refused): string => {
-  for (const { table, before, after } of record.patches) {
-    const title = (after ?? before)?.title
-    if (table === "public.todos" && typeof title === "string") return `“${title}”`
-  }
+const titleOf = (record: Refused, todoId: unknown): string => {
+  const rows = record.patches
+    .filter(({ table }) => table === "public.todos")
+    .map(({ before, after }) => after ?? before)
+  // The images of a record that was about one item need no id to be known by.
+  const row = rows.find((one) => one?.id === todoId) ?? (rows.length === 1 ? rows[0] : undefined)
+  if (typeof row?.title === "string") return `“${row.title}”`
   const detail = record.error.detail as { readonly title?: unknown } | undefined
-  return typeof detail?.title === "string" ? `“${detail.title}”` : "an item"
+  return typeof detail?.title === "string" && record.name !== "synchrotron.batch"
+    ? `“${detail.title}”`
+    : "an item"
 }

@@ -16,10 +16,22 @@ CREATE TABLE lists (
   last_record uuid
 );
 
+-- The list of a member or an invitation need not be on a device: whoever accepts an invitation offline gets it later.
+-- So it is the server alone whose foreign keys say that there is one.
 CREATE TABLE members (
-  list_id uuid NOT NULL REFERENCES lists ON DELETE CASCADE,
+  list_id uuid NOT NULL,
   user_id text NOT NULL,
-  role text NOT NULL DEFAULT 'member' CHECK (role IN ('owner', 'member')),
+  role text NOT NULL DEFAULT 'editor' CHECK (role IN ('owner', 'editor', 'viewer')),
+  PRIMARY KEY (list_id, user_id)
+);
+
+CREATE TABLE invitations (
+  list_id uuid NOT NULL,
+  user_id text NOT NULL,
+  role text NOT NULL CHECK (role IN ('editor', 'viewer')),
+  list_title text NOT NULL,
+  invited_by text NOT NULL,
+  created_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (list_id, user_id)
 );
 
@@ -29,6 +41,7 @@ CREATE TABLE todos (
   title text NOT NULL,
   done boolean NOT NULL DEFAULT false,
   position integer NOT NULL,
+  due date,
   assignee text,
   created_by text NOT NULL,
   created_at timestamptz NOT NULL DEFAULT now(),
@@ -40,14 +53,21 @@ CREATE INDEX todos_by_list ON todos (list_id, position);
 /**
  * Who may see and write what, on the server alone: a browser's database holds its own user's rows only.
  *
- * The policies ask two functions which lists are the user's. They run as their owner (SECURITY DEFINER), because
+ * The policies ask functions which lists are the user's. They run as their owner (SECURITY DEFINER), because
  * a policy on `members` that read `members` under the same policy would never end; and as they return sets, a
  * query calls them once and not once per row.
  */
 const security = `
+ALTER TABLE members ADD FOREIGN KEY (list_id) REFERENCES lists ON DELETE CASCADE;
+ALTER TABLE invitations ADD FOREIGN KEY (list_id) REFERENCES lists ON DELETE CASCADE;
+
 CREATE FUNCTION my_lists() RETURNS SETOF uuid
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$ SELECT list_id FROM public.members WHERE user_id = synchrotron.user_id() $$;
+
+CREATE FUNCTION editable_lists() RETURNS SETOF uuid
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$ SELECT list_id FROM public.members WHERE user_id = synchrotron.user_id() AND role IN ('owner', 'editor') $$;
 
 CREATE FUNCTION owned_lists() RETURNS SETOF uuid
 LANGUAGE sql STABLE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
@@ -55,6 +75,7 @@ AS $$ SELECT id FROM public.lists WHERE owner_id = synchrotron.user_id() $$;
 
 ALTER TABLE lists ENABLE ROW LEVEL SECURITY;
 ALTER TABLE members ENABLE ROW LEVEL SECURITY;
+ALTER TABLE invitations ENABLE ROW LEVEL SECURITY;
 ALTER TABLE todos ENABLE ROW LEVEL SECURITY;
 
 CREATE POLICY lists_select ON lists FOR SELECT TO synchrotron_user
@@ -62,28 +83,42 @@ CREATE POLICY lists_select ON lists FOR SELECT TO synchrotron_user
 CREATE POLICY lists_insert ON lists FOR INSERT TO synchrotron_user
   WITH CHECK (owner_id = (SELECT synchrotron.user_id()));
 CREATE POLICY lists_update ON lists FOR UPDATE TO synchrotron_user
-  USING (id IN (SELECT my_lists()));
+  USING (id IN (SELECT editable_lists()));
 CREATE POLICY lists_delete ON lists FOR DELETE TO synchrotron_user
   USING (owner_id = (SELECT synchrotron.user_id()));
 
+-- An owner makes nobody a member: they do that themselves, with the role of their invitation.
 CREATE POLICY members_select ON members FOR SELECT TO synchrotron_user
   USING (list_id IN (SELECT my_lists()));
 CREATE POLICY members_insert ON members FOR INSERT TO synchrotron_user
-  WITH CHECK (list_id IN (SELECT owned_lists()));
+  WITH CHECK (user_id = (SELECT synchrotron.user_id()) AND (
+    role = 'owner' AND list_id IN (SELECT owned_lists())
+    OR (list_id, role) IN (SELECT i.list_id, i.role FROM invitations i WHERE i.user_id = (SELECT synchrotron.user_id()))));
+CREATE POLICY members_update ON members FOR UPDATE TO synchrotron_user
+  USING (role <> 'owner' AND list_id IN (SELECT owned_lists()));
 CREATE POLICY members_delete ON members FOR DELETE TO synchrotron_user
+  USING (list_id IN (SELECT owned_lists()) OR user_id = (SELECT synchrotron.user_id()));
+
+CREATE POLICY invitations_select ON invitations FOR SELECT TO synchrotron_user
+  USING (user_id = (SELECT synchrotron.user_id()) OR list_id IN (SELECT owned_lists()));
+CREATE POLICY invitations_insert ON invitations FOR INSERT TO synchrotron_user
+  WITH CHECK (invited_by = (SELECT synchrotron.user_id()) AND list_id IN (SELECT owned_lists()));
+CREATE POLICY invitations_update ON invitations FOR UPDATE TO synchrotron_user
   USING (list_id IN (SELECT owned_lists()));
+CREATE POLICY invitations_delete ON invitations FOR DELETE TO synchrotron_user
+  USING (user_id = (SELECT synchrotron.user_id()) OR list_id IN (SELECT owned_lists()));
 
 CREATE POLICY todos_select ON todos FOR SELECT TO synchrotron_user
   USING (list_id IN (SELECT my_lists()));
 CREATE POLICY todos_insert ON todos FOR INSERT TO synchrotron_user
-  WITH CHECK (list_id IN (SELECT my_lists()) AND created_by = (SELECT synchrotron.user_id()));
+  WITH CHECK (list_id IN (SELECT editable_lists()) AND created_by = (SELECT synchrotron.user_id()));
 CREATE POLICY todos_update ON todos FOR UPDATE TO synchrotron_user
-  USING (list_id IN (SELECT my_lists()));
+  USING (list_id IN (SELECT editable_lists()));
 CREATE POLICY todos_delete ON todos FOR DELETE TO synchrotron_user
-  USING (list_id IN (SELECT my_lists()));
+  USING (list_id IN (SELECT editable_lists()));
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON lists, members, todos TO synchrotron_user;
-GRANT EXECUTE ON FUNCTION my_lists(), owned_lists() TO synchrotron_user;
+GRANT SELECT, INSERT, UPDATE, DELETE ON lists, members, invitations, todos TO synchrotron_user;
+GRANT EXECUTE ON FUNCTION my_lists(), editable_lists(), owned_lists() TO synchrotron_user;
 `
 
 export const migrations: ReadonlyArray<SyncApp.Migration> = [

@@ -7,10 +7,19 @@
  */
 import { Action } from "@synchrotron/sync-core"
 import { Effect, Schema } from "effect"
+import { type List, requireEditor, type Sql } from "./access.ts"
 import { AlreadyClaimed, ItemGone, ListFull } from "./errors.ts"
-import { findList, type Sql, Title } from "./lists.ts"
+import { Title } from "./lists.ts"
 
 const Id = Schema.UUID
+
+/** A day of the calendar, `2026-11-22`: the same day in all time zones. */
+const Day = Schema.String.pipe(Schema.filter((text) => isDay(text) || "must be a day, such as 2026-11-22"))
+
+const isDay = (text: string): boolean => {
+  const date = /^[1-9]\d{3}-\d\d-\d\d$/.test(text) ? new Date(`${text}T00:00:00Z`) : new Date(Number.NaN)
+  return !Number.isNaN(date.getTime()) && date.toISOString().startsWith(text)
+}
 
 /** Adds an item at the end; fails with {@link ListFull} when the list accepts no more. */
 export const addTodo = Action.make("todo.add", {
@@ -35,7 +44,7 @@ export const toggleTodo = Action.make("todo.toggle", {
   args: Schema.Struct({ todoId: Id, done: Schema.Boolean }),
   run: ({ args, sql, ctx }) =>
     Effect.gen(function* () {
-      const todo = yield* findTodo(sql, args.todoId)
+      const todo = yield* requireTodo(sql, args.todoId, ctx.principal.userId)
       if (todo.done === args.done) return
       if (!args.done) yield* requireRoom(sql, todo.list_id, ctx.principal.userId)
       yield* sql`UPDATE todos SET done = ${args.done}, last_record = ${ctx.id} WHERE id = ${args.todoId}`
@@ -46,8 +55,18 @@ export const editTodo = Action.make("todo.edit", {
   args: Schema.Struct({ todoId: Id, title: Title }),
   run: ({ args, sql, ctx }) =>
     Effect.gen(function* () {
-      yield* findTodo(sql, args.todoId)
+      yield* requireTodo(sql, args.todoId, ctx.principal.userId)
       yield* sql`UPDATE todos SET title = ${args.title}, last_record = ${ctx.id} WHERE id = ${args.todoId}`
+    })
+})
+
+/** Says by which day an item is to be done; null for none. */
+export const setDue = Action.make("todo.due", {
+  args: Schema.Struct({ todoId: Id, due: Schema.NullOr(Day) }),
+  run: ({ args, sql, ctx }) =>
+    Effect.gen(function* () {
+      yield* requireTodo(sql, args.todoId, ctx.principal.userId)
+      yield* sql`UPDATE todos SET due = ${args.due}::date, last_record = ${ctx.id} WHERE id = ${args.todoId}`
     })
 })
 
@@ -60,27 +79,67 @@ export const moveTodo = Action.make("todo.move", {
   args: Schema.Struct({ todoId: Id, before: Schema.NullOr(Id) }),
   run: ({ args, sql, ctx }) =>
     Effect.gen(function* () {
-      const todo = yield* findTodo(sql, args.todoId)
-      const [target] = yield* sql<{ readonly position: number | null }>`
-        SELECT CASE WHEN ${args.before}::uuid IS NULL THEN max(position) + 1
-               ELSE min(position) FILTER (WHERE id = ${args.before}::uuid) END AS position
-        FROM todos WHERE list_id = ${todo.list_id}`
-      if (target?.position == null) return
-      yield* sql`UPDATE todos SET position = ranked.place
-        FROM (
-          SELECT id, (row_number() OVER (ORDER BY
-            CASE WHEN id = ${args.todoId} THEN ${target.position}::int - 0.5 ELSE position END, id))::int AS place
-          FROM todos WHERE list_id = ${todo.list_id}
-        ) ranked
-        WHERE todos.id = ranked.id AND todos.position <> ranked.place`
-      yield* sql`UPDATE todos SET last_record = ${ctx.id} WHERE id = ${args.todoId}`
+      const todo = yield* requireTodo(sql, args.todoId, ctx.principal.userId)
+      const placed = yield* place(sql, { ...args, listId: todo.list_id })
+      if (placed) yield* sql`UPDATE todos SET last_record = ${ctx.id} WHERE id = ${args.todoId}`
+    })
+})
+
+/**
+ * Moves an item to another list that the author may change: in front of `before`, or to the end. Whoever had claimed it
+ * keeps it when they are a member there, too.
+ */
+export const transferTodo = Action.make("todo.transfer", {
+  args: Schema.Struct({ todoId: Id, listId: Id, before: Schema.NullOr(Id) }),
+  run: ({ args, sql, ctx }) =>
+    Effect.gen(function* () {
+      const me = ctx.principal.userId
+      const todo = yield* requireTodo(sql, args.todoId, me)
+      if (todo.list_id === args.listId) return
+      if (todo.done) yield* requireEditor(sql, args.listId, me)
+      else yield* requireRoom(sql, args.listId, me)
+      yield* sql`UPDATE todos SET list_id = ${args.listId}, last_record = ${ctx.id},
+          position = (SELECT coalesce(max(position), 0) + 1 FROM todos WHERE list_id = ${args.listId}),
+          assignee = (SELECT user_id FROM members WHERE list_id = ${args.listId} AND user_id = todos.assignee)
+        WHERE id = ${args.todoId}`
+      if (args.before !== null) yield* place(sql, args)
     })
 })
 
 /** Removes an item. That somebody else removed it already is no failure: it is what the author wanted. */
 export const removeTodo = Action.make("todo.remove", {
   args: Schema.Struct({ todoId: Id }),
-  run: ({ args, sql }) => Effect.asVoid(sql`DELETE FROM todos WHERE id = ${args.todoId}`)
+  run: ({ args, sql, ctx }) =>
+    Effect.gen(function* () {
+      const todo = yield* findTodo(sql, args.todoId)
+      if (todo === undefined) return
+      yield* requireEditor(sql, todo.list_id, ctx.principal.userId)
+      yield* sql`DELETE FROM todos WHERE id = ${args.todoId}`
+    })
+})
+
+/** Puts a removed item back, as its new author's; `mine` when they had claimed it. */
+export const restoreTodo = Action.make("todo.restore", {
+  args: Schema.Struct({
+    todoId: Id,
+    listId: Id,
+    title: Title,
+    done: Schema.Boolean,
+    due: Schema.NullOr(Day),
+    mine: Schema.Boolean,
+    before: Schema.NullOr(Id)
+  }),
+  run: ({ args, sql, ctx }) =>
+    Effect.gen(function* () {
+      const me = ctx.principal.userId
+      if (args.done) yield* requireEditor(sql, args.listId, me)
+      else yield* requireRoom(sql, args.listId, me)
+      yield* sql`INSERT INTO todos (id, list_id, title, done, due, position, assignee, created_by, last_record)
+        SELECT ${args.todoId}, ${args.listId}, ${args.title}, ${args.done}, ${args.due}::date,
+          coalesce(max(position), 0) + 1, ${args.mine ? me : null}, ${me}, ${ctx.id}
+        FROM todos WHERE list_id = ${args.listId} ON CONFLICT DO NOTHING`
+      if (args.before !== null) yield* place(sql, args)
+    })
 })
 
 /** "I take care of this." First in time wins; the later one fails with {@link AlreadyClaimed}. */
@@ -88,8 +147,8 @@ export const claimTodo = Action.make("todo.claim", {
   args: Schema.Struct({ todoId: Id }),
   run: ({ args, sql, ctx }) =>
     Effect.gen(function* () {
-      const todo = yield* findTodo(sql, args.todoId)
       const me = ctx.principal.userId
+      const todo = yield* requireTodo(sql, args.todoId, me)
       if (todo.assignee === me) return
       if (todo.assignee !== null) {
         return yield* new AlreadyClaimed({ title: todo.title, by: todo.assignee })
@@ -114,15 +173,49 @@ interface Todo {
 }
 
 const findTodo = (sql: Sql, todoId: string) =>
+  Effect.map(
+    sql<Todo>`SELECT list_id, title, done, assignee FROM todos WHERE id = ${todoId}`,
+    ([todo]) => todo
+  )
+
+/** The item, when it is there and the author may change it. */
+const requireTodo = (sql: Sql, todoId: string, me: string) =>
   Effect.gen(function* () {
-    const [todo] = yield* sql<Todo>`SELECT list_id, title, done, assignee FROM todos WHERE id = ${todoId}`
-    return todo ?? (yield* new ItemGone({ todoId }))
+    const todo = yield* findTodo(sql, todoId)
+    if (todo === undefined) return yield* new ItemGone({ todoId })
+    yield* requireEditor(sql, todo.list_id, me)
+    return todo
+  })
+
+/** Puts an item of the list in front of another of it, or at its end; false when that other is not there. */
+const place = (
+  sql: Sql,
+  {
+    listId,
+    todoId,
+    before
+  }: { readonly listId: string; readonly todoId: string; readonly before: string | null }
+) =>
+  Effect.gen(function* () {
+    const [target] = yield* sql<{ readonly position: number | null }>`
+      SELECT CASE WHEN ${before}::uuid IS NULL THEN max(position) + 1
+             ELSE min(position) FILTER (WHERE id = ${before}::uuid) END AS position
+      FROM todos WHERE list_id = ${listId}`
+    if (target?.position == null) return false
+    yield* sql`UPDATE todos SET position = ranked.place
+      FROM (
+        SELECT id, (row_number() OVER (ORDER BY
+          CASE WHEN id = ${todoId} THEN ${target.position}::int - 0.5 ELSE position END, id))::int AS place
+        FROM todos WHERE list_id = ${listId}
+      ) ranked
+      WHERE todos.id = ranked.id AND todos.position <> ranked.place`
+    return true
   })
 
 /** The list's rule: at most `open_max` items may be open. */
 const requireRoom = (sql: Sql, listId: string, me: string) =>
   Effect.gen(function* () {
-    const list = yield* findList(sql, listId)
+    const list: List = yield* requireEditor(sql, listId, me)
     const [open] = yield* sql<{ readonly count: number }>`
       SELECT count(*)::int AS count FROM todos WHERE list_id = ${listId} AND NOT done`
     if (open !== undefined && open.count < list.open_max) return

@@ -1,27 +1,50 @@
-/** Changes that the server refused, each with its reason and what can be done. */
+/** Changes that the server refused, each with its reason and what can be done; and those that came out differently. */
 import { useRejected } from "@synchrotron/sync-client/react"
 import { useState } from "react"
 import { explain } from "../domain/explain.ts"
 
-export function Inbox(props: { readonly viewer: string }) {
+export function Inbox(props: {
+  readonly viewer: string
+  /** What to say of accepted changes whose result is not what this person saw. */
+  readonly notes: ReadonlyArray<string>
+  readonly onNotesRead: () => void
+}) {
   const { records, retry, dismiss } = useRejected()
-  if (records.length === 0) return null
+  const { notes } = props
   return (
-    <section className="inbox" data-testid="inbox" aria-live="polite">
-      <h3>
-        {records.length === 1 ? "One change was not accepted" : `${records.length} changes were not accepted`}
-      </h3>
-      <ul>
-        {records.map((record) => (
-          <Entry
-            key={record.id}
-            {...explain(record, props.viewer)}
-            onRetry={() => retry(record.id)}
-            onDismiss={() => dismiss(record.id)}
-          />
-        ))}
-      </ul>
-    </section>
+    <div aria-live="polite">
+      {records.length > 0 && (
+        <section className="inbox" data-testid="inbox">
+          <h2>
+            {records.length === 1
+              ? "One change was not accepted"
+              : `${records.length} changes were not accepted`}
+          </h2>
+          <ul>
+            {records.map((record) => (
+              <Entry
+                key={record.id}
+                {...explain(record, props.viewer)}
+                onRetry={() => retry(record.id)}
+                onDismiss={() => dismiss(record.id)}
+              />
+            ))}
+          </ul>
+        </section>
+      )}
+      {notes.length > 0 && (
+        <section className="notes" data-testid="notes">
+          <ul>
+            {notes.map((note) => (
+              <li key={note}>{note}</li>
+            ))}
+          </ul>
+          <button type="button" className="button quiet" onClick={props.onNotesRead}>
+            Got it
+          </button>
+        </section>
+      )}
+    </div>
   )
 }
 

@@ -1,34 +1,39 @@
 /** One sync client per person and page. The tabs that show a person share the database. */
 import { createSharedClient, type PromiseClient } from "@synchrotron/sync-client"
 import { app } from "../app.ts"
-import { AlreadyClaimed, ItemGone, ListFull, ListGone, NotOwner } from "../domain/errors.ts"
-import type { PersonId } from "../domain/people.ts"
-import { tokenFor } from "./token.ts"
+import { refusals } from "../domain/errors.ts"
+import { tokenFor } from "./session.ts"
 
-/** The other person sits beside this one and watches, so changes of others are asked for often. */
+/** Where changes do not come live, they are asked for this often: people may sit side by side and watch. */
 const pollMs = 1_000
 
-const clients = new Map<PersonId, Promise<PromiseClient>>()
+const clients = new Map<string, Promise<PromiseClient>>()
 
-/** Opens the person's database, or gives the client that has it open. The same promise for as long as the page lives. */
-export const clientOf = (person: PersonId): Promise<PromiseClient> => {
+/** Opens the person's database, or gives the client that has it open: the same promise until {@link closeClientOf}. */
+export const clientOf = (person: string): Promise<PromiseClient> => {
   const client = clients.get(person) ?? open(person)
   clients.set(person, client)
   return client
 }
 
-const open = async (person: PersonId): Promise<PromiseClient> =>
+/** Closes the person's database in this tab; what was not sent is kept in it. */
+export const closeClientOf = async (person: string): Promise<void> => {
+  const client = clients.get(person)
+  clients.delete(person)
+  // One that could not be opened has nothing to close.
+  await client?.then((open) => open.close()).catch(() => undefined)
+}
+
+const open = async (person: string): Promise<PromiseClient> =>
   createSharedClient({
     app,
     worker: () => new Worker(new URL("../worker.ts", import.meta.url), { type: "module" }),
-    dataDir: `idb://todo-${person}`,
+    dataDir: `todo-${person}`,
     userId: person,
     pollMs,
     server: { url: location.origin, token: () => tokenFor(person) },
-    errors: [AlreadyClaimed, ItemGone, ListFull, ListGone, NotOwner]
+    errors: refusals
   })
 
 // While developing: changed actions need new clients, and those need the databases that the old ones hold.
-import.meta.hot?.dispose(async () => {
-  for (const client of clients.values()) await client.then((open) => open.close())
-})
+import.meta.hot?.dispose(() => Promise.all([...clients.keys()].map(closeClientOf)))

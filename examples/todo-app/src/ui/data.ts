@@ -1,39 +1,106 @@
-/** What the panel reads and does: live queries over the local database, and operations with their refusals. */
-
+/** What a workspace reads: live queries over the local database. */
 import { useLiveQuery, useSyncClient, useSyncStatus } from "@synchrotron/sync-client/react"
-import type { Action } from "@synchrotron/sync-core"
-import { useCallback, useEffect, useState } from "react"
+import { useEffect, useState } from "react"
+import type { GivenRole, Role } from "../domain/access.ts"
 
 export interface ListRow {
   readonly id: string
   readonly title: string
   readonly owner_id: string
   readonly open_max: number
+  readonly role: Role
   readonly open: number
   readonly members: ReadonlyArray<string>
+}
+
+/** A list that was joined on this device and has not come yet. */
+export interface JoiningRow {
+  readonly id: string
+  readonly title: null
 }
 
 export interface TodoRow {
   readonly id: string
   readonly title: string
   readonly done: boolean
+  /** As `2026-11-22`. */
+  readonly due: string | null
   readonly assignee: string | null
   readonly created_by: string
   readonly last_record: string | null
 }
 
-export const useLists = () =>
-  useLiveQuery<ListRow>(`
-    SELECT l.id, l.title, l.owner_id, l.open_max,
+export interface InvitationRow {
+  readonly list_id: string
+  readonly list_title: string
+  readonly invited_by: string
+  readonly role: GivenRole
+}
+
+export interface MemberRow {
+  readonly user_id: string
+  readonly role: Role
+  readonly joined: boolean
+}
+
+export interface FoundRow {
+  readonly id: string
+  readonly title: string
+  readonly done: boolean
+  readonly due: string | null
+  readonly list_id: string
+  readonly list_title: string
+}
+
+/** A query that fails is a mistake in this program: it is shown as such, and not as an empty list. */
+const useRows = <Row>(sql: string, params: ReadonlyArray<unknown>) => {
+  const live = useLiveQuery<Row>(sql, params)
+  if (live.state === "error") throw live.error
+  return live
+}
+
+/** The lists of which the viewer is a member, oldest first. */
+export const useLists = (viewer: string) =>
+  useRows<ListRow | JoiningRow>(
+    `SELECT m.list_id AS id, l.title, l.owner_id, l.open_max, m.role,
       (SELECT count(*)::int FROM todos t WHERE t.list_id = l.id AND NOT t.done) AS open,
-      ARRAY(SELECT m.user_id FROM members m WHERE m.list_id = l.id ORDER BY m.role = 'member', m.user_id) AS members
-    FROM lists l ORDER BY l.created_at, l.id`)
+      ARRAY(SELECT o.user_id FROM members o WHERE o.list_id = l.id ORDER BY o.role <> 'owner', o.user_id) AS members
+    FROM members m LEFT JOIN lists l ON l.id = m.list_id WHERE m.user_id = $1 ORDER BY l.created_at, m.list_id`,
+    [viewer]
+  )
 
 export const useTodos = (listId: string) =>
-  useLiveQuery<TodoRow>(
-    `SELECT id, title, done, assignee, created_by, last_record
+  useRows<TodoRow>(
+    `SELECT id, title, done, due::text AS due, assignee, created_by, last_record
     FROM todos WHERE list_id = $1 ORDER BY position, id`,
     [listId]
+  )
+
+export const useInvitations = (viewer: string) =>
+  useRows<InvitationRow>(
+    "SELECT list_id, list_title, invited_by, role FROM invitations WHERE user_id = $1 ORDER BY created_at, list_id",
+    [viewer]
+  )
+
+/** Members, then whoever is invited. */
+export const useMembers = (listId: string) =>
+  useRows<MemberRow>(
+    `SELECT * FROM (
+      SELECT user_id, role, true AS joined FROM members WHERE list_id = $1
+      UNION ALL SELECT user_id, role, false FROM invitations WHERE list_id = $1
+    ) people ORDER BY joined DESC, role <> 'owner', user_id`,
+    [listId]
+  )
+
+const foundMax = 50
+
+/** Items of all lists of the viewer whose title contains the text; open ones first. */
+export const useFound = (viewer: string, text: string) =>
+  useRows<FoundRow>(
+    `SELECT t.id, t.title, t.done, t.due::text AS due, l.id AS list_id, l.title AS list_title
+    FROM todos t JOIN lists l ON l.id = t.list_id JOIN members m ON m.list_id = l.id AND m.user_id = $1
+    WHERE strpos(lower(t.title), lower($2)) > 0 ORDER BY t.done, l.created_at, l.id, t.position LIMIT ${foundMax}`,
+    [viewer, text]
   )
 
 const none: ReadonlySet<string> = new Set()
@@ -59,33 +126,4 @@ export const usePendingRecords = (): ReadonlySet<string> => {
     }
   }, [client, status.pending, status.seq])
   return ids
-}
-
-/** Runs an operation; what refuses it on this device becomes the panel's notice. */
-export type Attempt = (operation: Action.AnyOperation) => Promise<unknown>
-
-const noticeMs = 7000
-
-export const useAttempt = () => {
-  const client = useSyncClient()
-  const [notice, setNotice] = useState<string>()
-  const attempt: Attempt = useCallback(
-    async (operation) => {
-      setNotice(undefined)
-      try {
-        return await client.execute(operation)
-      } catch (error) {
-        setNotice(error instanceof Error ? error.message : String(error))
-        return undefined
-      }
-    },
-    [client]
-  )
-  const dismiss = useCallback(() => setNotice(undefined), [])
-  useEffect(() => {
-    if (notice === undefined) return undefined
-    const timer = setTimeout(dismiss, noticeMs)
-    return () => clearTimeout(timer)
-  }, [notice, dismiss])
-  return { attempt, notice, dismiss }
 }

@@ -1,0 +1,141 @@
+/** One person's own page: signing in, and what can be done with items. */
+import { expect, it } from "vitest"
+import { eventually, openTab, type Stage, violations } from "./harness.ts"
+
+export const ownListsTests = (stage: () => Stage) => {
+  it("somebody signs in, is still there after a reload, and comes back without a server", async () => {
+    const { page, problems, context, as, close } = await openTab(stage())
+    expect(await violations(page)).toEqual([])
+    await page.getByTestId("sign-in-name").fill("Erin Ó Brien")
+    await page.getByRole("button", { name: "Sign in" }).click()
+    const erin = as("erin-o-brien")
+    await erin.at("start").click()
+    await erin.sees("open", ["Milk", "Bread", "Apples"])
+    await erin.sees("waiting", 0)
+
+    await page.reload()
+    await erin.sees("open", ["Milk", "Bread", "Apples"])
+    await erin.at("account").click()
+    await erin.at("sign-out").click()
+
+    await page.getByTestId("sign-in-alice").waitFor()
+    await context.route(/\/(dev|v1)\//, (route) => route.abort())
+    await page.getByTestId("sign-in-bob").click()
+    await expect
+      .poll(() => page.getByRole("alert").textContent(), eventually)
+      .toBe("Bob has not signed in on this device before, and that needs a connection.")
+    await page.getByTestId("sign-in-erin-o-brien").click()
+    await erin.sees("open", ["Milk", "Bread", "Apples"])
+    await erin.sees("status", "No connection, trying again")
+    await erin.at("offline-badge").waitFor()
+    await erin.add("Tea")
+    await erin.sees("waiting", 1)
+    await context.unroute(/\/(dev|v1)\//)
+    // Something new cuts the wait for the next try short.
+    await erin.add("Rice")
+    await erin.sees("waiting", 0)
+    expect(problems.filter((problem) => !problem.includes("ERR_FAILED"))).toEqual([])
+    await close()
+  })
+
+  it("items are put in order, dated, found, selected and taken back, by keyboard alone where one likes", async () => {
+    const { page, problems, as, close } = await openTab(stage(), "/?user=frida")
+    const frida = as("frida")
+    await frida.at("start").click()
+    await frida.sees("open", ["Milk", "Bread", "Apples"])
+
+    // By keyboard: lift Milk, two down, and it keeps the focus.
+    await frida.item("Milk").getByTestId("grip").focus()
+    for (const key of ["Space", "ArrowDown", "ArrowDown"]) await page.keyboard.press(key)
+    await frida.sees("said", "Place 3 of 3")
+    await page.keyboard.press("Space")
+    await frida.sees("open", ["Bread", "Apples", "Milk"])
+    const focused = () => page.evaluate(() => document.activeElement?.getAttribute("aria-label"))
+    await expect.poll(focused, eventually).toBe("Reorder Milk")
+    // Escape leaves it where it was.
+    for (const key of ["Space", "ArrowUp", "Escape"]) await page.keyboard.press(key)
+    await frida.sees("said", "Left where it was")
+    // By pointer.
+    const grip = await frida.item("Milk").getByTestId("grip").boundingBox()
+    const target = await frida.item("Bread").boundingBox()
+    await page.mouse.move(grip!.x + 5, grip!.y + 5)
+    await page.mouse.down()
+    await page.mouse.move(grip!.x + 5, target!.y + 5, { steps: 4 })
+    await page.mouse.up()
+    await frida.sees("open", ["Milk", "Bread", "Apples"])
+    // Taking back, twice.
+    await frida.at("undo").click()
+    await frida.sees("open", ["Bread", "Apples", "Milk"])
+    await page.keyboard.press("Control+z")
+    await frida.sees("open", ["Milk", "Bread", "Apples"])
+
+    // A day that has passed stands out.
+    await frida.item("Bread").hover()
+    await frida.item("Bread").getByTestId("due-edit").click()
+    await frida.item("Bread").getByTestId("due-field").fill("2020-02-29")
+    await page.keyboard.press("Enter")
+    await expect
+      .poll(() => frida.item("Bread").getByTestId("due").textContent(), eventually)
+      .toBe("Overdue: Feb 29, 2020")
+    expect(await violations(page)).toEqual([])
+
+    // On a phone the lists are in a drawer.
+    await page.setViewportSize({ width: 390, height: 780 })
+    expect(await frida.at("new-list").isVisible()).toBe(false)
+    await frida.at("menu").click()
+    expect(await frida.at("new-list").isVisible()).toBe(true)
+    expect(await violations(page)).toEqual([])
+    await page.keyboard.press("Escape")
+    expect(await frida.at("new-list").isVisible()).toBe(false)
+    await page.setViewportSize({ width: 1280, height: 800 })
+
+    // All lists are searched; what was found has the focus.
+    await frida.createList("Weekend")
+    await frida.add("Bread knife")
+    await frida.sees("open", ["Bread knife"])
+    await page.keyboard.press("Control+k")
+    await page.keyboard.type("BREAD")
+    await expect.poll(() => frida.at("found").count(), eventually).toBe(2)
+    await frida.at("found").first().click()
+    await expect
+      .poll(() => page.evaluate(() => document.activeElement?.textContent), eventually)
+      .toContain("Bread")
+    await frida.sees("open", ["Milk", "Bread", "Apples"])
+
+    // What is done to a selection is one record, and is taken back as one.
+    await frida.sees("waiting", 0)
+    await frida.switchOffline()
+    const waiting = () => frida.at("pending-count").textContent()
+    await frida.at("select").click()
+    await frida.at("select-all").click()
+    expect(await violations(page)).toEqual([])
+    await frida.at("complete-all").click()
+    await frida.sees("done", ["Milk", "Bread", "Apples"])
+    expect(await waiting()).toBe("1 waiting")
+    await frida.at("undo").click()
+    await frida.sees("open", ["Milk", "Bread", "Apples"])
+    expect(await waiting()).toBe("2 waiting")
+    await frida.at("select").click()
+    await frida.item("Milk").getByTestId("choose").check()
+    await frida.item("Apples").getByTestId("choose").check()
+    await frida.at("move-all").selectOption("Weekend")
+    await frida.sees("open", ["Bread"])
+    await page.keyboard.press("Control+z")
+    await frida.sees("open", ["Milk", "Bread", "Apples"])
+    await frida.at("select").click()
+    await frida.item("Bread").getByTestId("choose").check()
+    await page.keyboard.press("Escape")
+    expect(await frida.at("selection").count()).toBe(0)
+    await frida.at("select").click()
+    await frida.at("select-all").click()
+    await frida.at("delete-all").click()
+    await frida.sees("open", [])
+    await frida.at("undo").click()
+    await frida.sees("open", ["Milk", "Bread", "Apples"])
+    await frida.switchOffline()
+    await frida.sees("waiting", 0)
+    expect(await frida.refused()).toEqual([])
+    expect(problems).toEqual([])
+    await close()
+  })
+}
