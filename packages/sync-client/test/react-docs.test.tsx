@@ -53,6 +53,8 @@ describe("docs/react.md", async () => {
       fetch: authority.fetch,
       paused: true
     })
+    // The guide's own test draws into the body.
+    window.document.body.replaceChildren(main)
     const root = (await load("main.tsx")).start(client, main)
     await until(() => text("#found") === "0 of 0")
     const add = async (title: string) => {

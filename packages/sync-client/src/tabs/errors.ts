@@ -8,6 +8,7 @@ import {
   DatabaseTooNew,
   Impure,
   MigrationChanged,
+  NotInJournal,
   RecordNotFound,
   RowsInvalid,
   TablesUnsupported
@@ -78,6 +79,7 @@ const core = [
   DatabaseTooNew,
   Impure,
   MigrationChanged,
+  NotInJournal,
   RecordNotFound,
   RowsInvalid,
   TablesUnsupported
