@@ -22,8 +22,8 @@ const type = async (page: Page, keysMin: number, busy?: Promise<unknown>) => {
       .evaluate(() => window.bench.loaded())
       .then(() =>
         page.waitForFunction(
-          (rounds) => window.bench.counts().then((counts) => counts.rounds > rounds),
-          before.rounds
+          (queries) => window.bench.counts().then((counts) => counts.queries > queries),
+          before.queries
         )
       )
   let over = busy === undefined

@@ -80,5 +80,5 @@ describe.each(["idb", "opfs-ahp"])("tabs that share a database in %s", { timeout
 
 it("a tab whose worker does not start says so", { timeout: 120_000 }, async () => {
   const page = await stage.open({ dataDir: "memory://", broken: "yes" }, "ann")
-  expect(await page.evaluate(() => window.tab.failure())).toContain("The worker of this tab did not start")
+  expect(await page.evaluate(() => window.tab.failure())).toContain("The worker of this tab failed")
 })
