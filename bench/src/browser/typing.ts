@@ -10,26 +10,23 @@ import { traceTasks } from "./trace.ts"
 const keyMs = 80
 
 /** Types at least so many keys, and until `busy` is over; says how the page did. */
-const type = async (page: Page, keysMin: number, busy?: Promise<unknown>) => {
+const type = async (page: Page, keysMin: number, busy?: () => Promise<unknown>) => {
   await page.bringToFront()
   await page.focus("input")
   const endTrace = await traceTasks(page)
   await page.evaluate(() => window.bench.watch.begin())
   const before = await page.evaluate(() => window.bench.counts())
   // The last changes are sent by now, and perhaps not here.
-  const ranAgain = () =>
-    page
-      .evaluate(() => window.bench.loaded())
-      .then(() =>
-        page.waitForFunction(
-          (queries) => window.bench.counts().then((counts) => counts.queries > queries),
-          before.queries
-        )
-      )
+  const ranAgain = async () => {
+    await page.evaluate(() => window.bench.loaded())
+    await until(async () => (await page.evaluate(() => window.bench.counts())).queries > before.queries)
+  }
   let over = busy === undefined
-  const ended = busy?.then(ranAgain).then(() => {
-    over = true
-  })
+  const ended = busy?.()
+    .then(ranAgain)
+    .then(() => {
+      over = true
+    })
   for (let i = 0; !over || i < keysMin; i++) {
     await page.keyboard.press("abcdefghijklmnopqrstuvwxyz"[i % 26]!)
     await new Promise((resolve) => setTimeout(resolve, keyMs))
@@ -45,6 +42,14 @@ const type = async (page: Page, keysMin: number, busy?: Promise<unknown>) => {
     taskCpuMs: Math.max(...tasks.map(({ cpuMs }) => cpuMs)),
     rounds: after.rounds - before.rounds,
     queries: after.queries - before.queries
+  }
+}
+
+const until = async (condition: () => Promise<boolean>) => {
+  const deadline = Date.now() + 60_000
+  while (!(await condition())) {
+    if (Date.now() > deadline) throw new Error("What others changed did not come.")
+    await new Promise((resolve) => setTimeout(resolve, 20))
   }
 }
 
@@ -78,9 +83,9 @@ export const typing = (scale: Scale): Effect.Effect<ReadonlyArray<Measurement>, 
         const sum = () => page.evaluate(() => window.bench.sum())
         const before = await sum()
         const quiet = await type(page, keysMin)
-        const busy = await type(page, keysMin, changeAll(tabs, changes))
+        const busy = await type(page, keysMin, () => changeAll(tabs, changes))
         // Feeds may be behind.
-        await page.waitForFunction((all) => window.bench.sum().then((sum) => sum === all), before + changes)
+        await until(async () => (await sum()) === before + changes)
         check(busy.queries > 0, "no query ran again")
         measurements.push(
           measurement(`${name}-input`, "ms, p95", busy.inputP95Ms, quiet.inputP95Ms),
