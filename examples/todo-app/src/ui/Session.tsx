@@ -1,10 +1,10 @@
 /** Opens one person's local database and keeps it in sync while the page lives. */
 import { SyncProvider } from "@synchrotron/sync-client/react"
-import { Component, type ReactNode, Suspense, use } from "react"
+import { type ReactNode, Suspense, use } from "react"
 import { nameOf } from "../domain/people.ts"
 import { inColourOf } from "./Avatar.tsx"
 import { clientOf } from "./clients.ts"
-import { signOut } from "./session.ts"
+import { OpenFailed } from "./OpenFailed.tsx"
 
 interface Props {
   readonly person: string
@@ -35,30 +35,4 @@ function Opening({ person }: { readonly person: string }) {
       </div>
     </section>
   )
-}
-
-class OpenFailed extends Component<Props, { readonly message?: string }> {
-  override state: { readonly message?: string } = {}
-  static getDerivedStateFromError(error: unknown) {
-    return { message: error instanceof Error ? error.message : String(error) }
-  }
-  override render() {
-    if (this.state.message === undefined) return this.props.children
-    return (
-      <section className="panel" role="alert" {...inColourOf(this.props.person)}>
-        <div className="beam" data-kind="problem" />
-        <div className="panel-wait">
-          <p>{this.state.message}</p>
-          <div className="panel-wait-buttons">
-            <button type="button" className="button" onClick={() => location.reload()}>
-              Try again
-            </button>
-            <button type="button" className="button quiet" onClick={signOut}>
-              Sign out
-            </button>
-          </div>
-        </div>
-      </section>
-    )
-  }
 }

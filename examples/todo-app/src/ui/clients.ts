@@ -1,5 +1,5 @@
 /** One sync client per person and page. The tabs that show a person share the database. */
-import { createSharedClient, type PromiseClient } from "@synchrotron/sync-client"
+import { createSharedClient, destroyStore, type PromiseClient } from "@synchrotron/sync-client"
 import { app } from "../app.ts"
 import { refusals } from "../domain/errors.ts"
 import { tokenFor } from "./session.ts"
@@ -24,11 +24,19 @@ export const closeClientOf = async (person: string): Promise<void> => {
   await client?.then((open) => open.close()).catch(() => undefined)
 }
 
+/** Deletes what this device keeps of the person's lists. No other tab may show them. */
+export const forgetListsOf = async (person: string): Promise<void> => {
+  await closeClientOf(person)
+  await destroyStore(storeOf(person))
+}
+
+const storeOf = (person: string) => `todo-${person}`
+
 const open = async (person: string): Promise<PromiseClient> =>
   createSharedClient({
     app,
     worker: () => new Worker(new URL("../worker.ts", import.meta.url), { type: "module" }),
-    dataDir: `todo-${person}`,
+    dataDir: storeOf(person),
     userId: person,
     pollMs,
     server: { url: location.origin, token: () => tokenFor(person) },

@@ -38,6 +38,37 @@ export const ownListsTests = (stage: () => Stage) => {
     await close()
   })
 
+  it("somebody whose device damaged what it keeps starts again with what the server has", async () => {
+    const { page, as, close } = await openTab(stage(), "/?user=gina")
+    const gina = as("gina")
+    await gina.at("start").click()
+    await gina.sees("open", ["Milk", "Bread", "Apples"])
+    await gina.sees("waiting", 0)
+    await page.goto(`${stage().running.url}/icon.svg`)
+    await page.evaluate(async () => {
+      const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle("todo-gina")
+      for (const name of ["state.txt", "state.copy"]) {
+        // The page before has it open for a moment.
+        const ruin = async (): Promise<unknown> => {
+          const writing = await (await folder.getFileHandle(name)).createWritable()
+          await writing.write("ruined")
+          return writing.close()
+        }
+        while (
+          !(await ruin().then(
+            () => true,
+            () => false
+          ))
+        )
+          await new Promise((wait) => setTimeout(wait, 50))
+      }
+    })
+    await page.goto(`${stage().running.url}/?user=gina`)
+    await page.getByTestId("start-again").click()
+    await gina.sees("open", ["Milk", "Bread", "Apples"])
+    await close()
+  })
+
   it("items are put in order, dated, found, selected and taken back, by keyboard alone where one likes", async () => {
     const { page, problems, as, close } = await openTab(stage(), "/?user=frida")
     const frida = as("frida")

@@ -4,9 +4,10 @@
  * whether there is room again.
  */
 import * as Limits from "../Limits.ts"
+import { isFull } from "./isFull.ts"
 
 export interface Reserve {
-  /** Whether it is held now. Fast when it was held before. */
+  /** Whether there is room for it: then it is held. Fast when it was held before. */
   readonly hold: () => Promise<boolean>
   readonly free: () => Promise<void>
 }
@@ -46,9 +47,9 @@ const inOpfs = (path: string): Reserve => {
         if (written === Limits.storageReserveBytes) return true
         handle.truncate(0)
         return false
-      } catch {
+      } catch (error) {
         handle.truncate(0)
-        return false
+        return !isFull(error)
       } finally {
         handle.close()
       }
@@ -85,8 +86,8 @@ const inIndexedDb = (name: string): Reserve => {
         const held = await use("readonly", (rows) => rows.count())
         if (held === 0) await use("readwrite", (rows) => rows.put(incompressible(), "reserve"))
         return true
-      } catch {
-        return false
+      } catch (error) {
+        return !isFull(error)
       }
     },
     free: () =>

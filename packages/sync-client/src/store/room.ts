@@ -24,7 +24,9 @@ export const watch = (dataDir: string, status: StatusStore): Effect.Effect<Room,
     }
     note({})
     const look = Effect.promise(async () => {
-      note({ ...(await measured()), ...(reserve === undefined ? {} : { full: !(await reserve.hold()) }) })
+      // What else may be wrong with holding it is no reason to refuse anything.
+      const hasRoom = await reserve?.hold().catch(() => true)
+      note({ ...(await measured()), full: hasRoom === false })
     })
     if (reserve !== undefined)
       yield* Effect.forkScoped(Effect.repeat(look, Schedule.spaced(Limits.storageCheckMs)))

@@ -32,7 +32,9 @@ export interface Driver<T extends Tab> {
 }
 
 export interface Stage<T extends Tab = Page> {
-  /** Opens a tab, with its user's token and the server's address besides `asked` in its address. */
+  /** Address of the sync server. */
+  readonly server: string
+  /** Opens a tab, with its user's token and the server's address, unless `asked` has one, besides `asked` in its address. */
   readonly open: (asked: Readonly<Record<string, string>>, user: string) => Promise<T>
   /** Closes all tabs and forgets what they kept. */
   readonly reset: () => Promise<void>
@@ -92,9 +94,10 @@ export const useDriver = async <T extends Tab>(
   const server = `http://127.0.0.1:${address._tag === "TcpAddress" ? address.port : 0}`
   let profile = await browser.profile()
   return {
+    server,
     open: async (asked, user) => {
       const token = await tokens.signDevelopmentToken({ secret: jwtSecret, userId: user })
-      const parameters = new URLSearchParams({ ...asked, user, token, server })
+      const parameters = new URLSearchParams({ server, ...asked, user, token })
       const tab = await profile.open(`${pages.resolvedUrls!.local[0]}?${parameters}`)
       while (!(await tab.evaluate(() => "tab" in window))) await new Promise((wait) => setTimeout(wait, 20))
       return tab

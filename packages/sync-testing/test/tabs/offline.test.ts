@@ -1,0 +1,100 @@
+/** Tabs without their server, and tabs that crash while the one that leads acts or syncs. */
+import type { Page } from "playwright-core"
+import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
+import { app } from "./app.ts"
+import { type Proxy, startProxy } from "./proxy.ts"
+import { type Stage, useBrowser } from "./support.ts"
+
+let stage: Stage
+let proxy: Proxy
+beforeAll(async () => {
+  stage = await useBrowser(import.meta.dirname, app)
+  proxy = await startProxy(stage.server)
+})
+afterEach(() => stage?.reset())
+afterAll(async () => {
+  await stage?.close()
+  await proxy?.close()
+})
+
+const eventually = { timeout: 50_000, interval: 20 }
+const shown = (page: Page) => page.evaluate(() => window.tab.shown())
+/** What the server has: a database of its own gets it. */
+const confirmed = async () => {
+  const other = await stage.open({ dataDir: "memory://other" }, "ann")
+  await other.evaluate(() => window.tab.sync())
+  return shown(other)
+}
+/** Ends the tab's process, its worker's too, in the middle of whatever it does. */
+const crash = async (page: Page) => {
+  const crashed = page.waitForEvent("crash")
+  const cdp = await page.context().newCDPSession(page)
+  cdp.send("Page.crash").catch(() => {})
+  await crashed
+}
+
+describe.each(["idb", "opfs-ahp"])("tabs in %s", { timeout: 240_000 }, (storage) => {
+  const open = () => stage.open({ dataDir: `${storage}://tabs`, server: proxy.url }, "ann")
+
+  it("I4: a tab is reloaded while the server is down, goes on, and all arrives once", async () => {
+    const page = await open()
+    await page.evaluate(() => window.tab.sync())
+    const before = await shown(page)
+    await proxy.stop()
+    expect(await page.evaluate(() => window.tab.increment(2))).toEqual([before + 1, before + 2])
+    for (const pending of [2, 5]) {
+      await page.reload()
+      await expect.poll(() => shown(page), eventually).toBe(before + pending)
+      expect(await page.evaluate(() => window.tab.pending())).toBe(pending)
+      await page.evaluate(() => window.tab.increment(3))
+    }
+    expect(await confirmed()).toBe(before)
+    await proxy.start()
+    await page.evaluate(() => window.tab.settled())
+    expect(await confirmed()).toBe(before + 8)
+    await expect.poll(() => shown(page), eventually).toBe(before + 8)
+  })
+
+  it("I4: five tabs at work lose nothing and do nothing twice when the leader crashes in an action, and in a sync", async () => {
+    const tabs: Array<Page> = []
+    for (let i = 0; i < 5; i++) tabs.push(await open())
+    await tabs[0]!.evaluate(() => window.tab.sync())
+    const before = await shown(tabs[0]!)
+    const values: Array<number> = []
+    const work = async (pages: ReadonlyArray<Page>, crashLeader: () => Promise<void>) => {
+      let isDone = false
+      const executed = Promise.all(pages.map((page) => page.evaluate(() => window.tab.increment(20)))).then(
+        (given) => {
+          isDone = true
+          values.push(...given.flat())
+        }
+      )
+      await crashLeader()
+      return { executed, wasDone: isDone }
+    }
+
+    const [first, second, ...rest] = tabs
+    const inAction = await work([second!, ...rest], async () => {
+      await expect.poll(() => shown(rest[0]!), eventually).toBeGreaterThan(before + 3)
+      await crash(first!)
+    })
+    expect(inAction.wasDone).toBe(false)
+    await inAction.executed
+    await second!.evaluate(() => window.tab.settled())
+
+    // The server has judged what was sent, and nobody hears so.
+    const held = proxy.hold()
+    const inSync = await work(rest, async () => {
+      await held
+      await crash(second!)
+    })
+    proxy.release()
+    await inSync.executed
+
+    const total = 20 * (4 + 3)
+    expect(values.sort((a, b) => a - b)).toEqual(Array.from({ length: total }, (_, i) => before + 1 + i))
+    await rest[2]!.evaluate(() => window.tab.settled())
+    for (const page of rest) await expect.poll(() => shown(page), eventually).toBe(before + total)
+    expect(await confirmed()).toBe(before + total)
+  })
+})
