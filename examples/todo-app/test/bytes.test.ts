@@ -79,8 +79,9 @@ describe("the page's JavaScript", () => {
   it("has nothing that only the worker needs", () => {
     const engine =
       /@electric-sql|sql-pglite|@effect\/(sql|platform|experimental)|sync-core\/src\/(Replica|Reconcile|Execution|Install|Cursors|Protocol|sql\/)|sync-client\/src\/(SyncClient|createSyncClient|Session|LiveShape|LiveQueryRuns|Reader|Transport|tabs\/lead)/
-    // The class of the database's errors, and what that class is made of.
-    const allowed = /@effect\/(sql\/dist\/esm\/SqlError|platform\/dist\/esm\/Error)\.js$/
+    // The class of the database's errors, and what that class is made of; and what deletes a store.
+    const allowed =
+      /@effect\/(sql\/dist\/esm\/SqlError|platform\/dist\/esm\/Error)\.js$|sql-pglite\/src\/(Store|opfs)\.ts$/
     expect(pageModules.filter((id) => engine.test(id) && !allowed.test(id))).toEqual([])
     expect(pageModules.some((id) => id.endsWith("tabs/follow.ts"))).toBe(true)
   })

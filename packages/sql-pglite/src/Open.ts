@@ -7,6 +7,7 @@ import { PGlite, type PGliteInterface, type PGliteOptions } from "@electric-sql/
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { clientError, PgliteLocked, sqlError } from "./Errors.ts"
+import { begin } from "./opfs.ts"
 import { directoryOf, exists, storeOf } from "./Store.ts"
 
 type Image = Blob | File | Uint8Array
@@ -69,14 +70,13 @@ const start = (options: OpenOptions): Effect.Effect<PGlite, SqlError> =>
     try: async () => {
       const dataDir = options.dataDir ?? "memory://"
       const path = /^opfs-ahp:\/\/(.*)$/.exec(dataDir)?.[1]
-      const opfs = path === undefined ? undefined : await import("./OpfsStore.ts")
-      const begun = await opfs?.begin(path!)
+      const begun = path === undefined ? undefined : await begin(path)
       const loadDataDir =
         options.image !== undefined && !(await exists(dataDir)) ? await toBlob(options.image) : undefined
       const db = await PGlite.create({
         ...options.pgliteOptions,
         dataDir,
-        ...(opfs === undefined ? {} : { fs: new opfs.OpfsStore(path!) }),
+        ...(path === undefined ? {} : { fs: new (await import("./OpfsStore.ts")).OpfsStore(path) }),
         startParams: [...PGlite.defaultStartParams, ...maxStackDepth, ...(options.startParams ?? [])],
         ...(options.database === undefined ? {} : { database: options.database }),
         ...(options.relaxedDurability === undefined ? {} : { relaxedDurability: options.relaxedDurability }),

@@ -1,8 +1,6 @@
-/**
- * A store in the origin's private file system, made safe against two moments at which PGlite's own would be lost: a first
- * start that is cut short, and a checkpoint of its directory that is.
- */
+/** PGlite's store in the origin's private file system, made safe against a checkpoint of its directory that is cut short. */
 import { OpfsAhpFS } from "@electric-sql/pglite/opfs-ahp"
+import { directoryAt, hasFiles, namesOf } from "./opfs.ts"
 
 /** What lib.dom leaves out of a handle that only workers have. */
 interface SyncHandle {
@@ -12,65 +10,6 @@ interface SyncHandle {
   truncate(size: number): void
   read(into: Uint8Array, options: { readonly at: number }): number
   write(bytes: Uint8Array, options: { readonly at: number }): number
-}
-
-const directoryAt = async (
-  names: ReadonlyArray<string>,
-  create: boolean
-): Promise<FileSystemDirectoryHandle> => {
-  let directory = await navigator.storage.getDirectory()
-  for (const name of names) directory = await directory.getDirectoryHandle(name, { create })
-  return directory
-}
-
-const namesOf = (path: string): ReadonlyArray<string> => path.split("/").filter(Boolean)
-
-/** Whether there is anything in the folder. */
-const hasFiles = async (path: string): Promise<boolean> => {
-  try {
-    const directory = await directoryAt(namesOf(path), false)
-    const { done } = await (directory as unknown as { keys(): AsyncIterator<string> }).keys().next()
-    return done !== true
-  } catch {
-    return false
-  }
-}
-
-/** Beside a store: a file that is there from when its first start begins until it is complete. */
-const markOf = async (path: string) => {
-  const names = namesOf(path)
-  const name = names.at(-1)!
-  const parent = await directoryAt(names.slice(0, -1), true)
-  const mark = `${name}.begun`
-  const isThere = await parent.getFileHandle(mark).then(
-    () => true,
-    () => false
-  )
-  return { parent, name, mark, isThere }
-}
-
-export const isComplete = async (path: string): Promise<boolean> =>
-  (await hasFiles(path)) && !(await markOf(path)).isThere
-
-/**
- * A store cannot be opened again when its first start was cut short. Who finds the mark of one begins anew.
- *
- * @returns what to do when the store is complete
- */
-export const begin = async (path: string): Promise<() => Promise<void>> => {
-  const { isThere, mark, name, parent } = await markOf(path)
-  if (!isThere && (await hasFiles(path))) return async () => {}
-  if (isThere) await parent.removeEntry(name, { recursive: true }).catch(() => {})
-  await parent.getFileHandle(mark, { create: true })
-  return () => parent.removeEntry(mark)
-}
-
-export const remove = async (path: string): Promise<void> => {
-  const { mark, name, parent } = await markOf(path)
-  for (const entry of [mark, name])
-    await parent.removeEntry(entry, { recursive: true }).catch((error: DOMException) => {
-      if (error.name !== "NotFoundError") throw error
-    })
 }
 
 /**

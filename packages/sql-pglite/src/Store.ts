@@ -1,4 +1,5 @@
 /** Where an instance keeps its files, and whether there are any. */
+import * as Opfs from "./opfs.ts"
 
 export const storeOf = (dataDir: string | undefined): "memory" | "directory" | "browser" => {
   if (dataDir === undefined || dataDir === "" || dataDir.startsWith("memory://")) return "memory"
@@ -17,7 +18,7 @@ export const exists = async (dataDir: string): Promise<boolean> => {
       return (await indexedDB.databases()).some(({ name }) => name === `/pglite/${path}`)
     case "opfs-ahp":
     case "memfs2opfs":
-      return (await import("./OpfsStore.ts")).isComplete(path)
+      return Opfs.isComplete(path)
     default: {
       const { existsSync } = await import("node:fs")
       return existsSync(`${directoryOf(dataDir)}/PG_VERSION`)
@@ -35,7 +36,7 @@ export const destroy = async (dataDir: string): Promise<void> => {
       return deleteIndexedDb(`/pglite/${path}`)
     case "opfs-ahp":
     case "memfs2opfs":
-      return (await import("./OpfsStore.ts")).remove(path)
+      return Opfs.remove(path)
     default: {
       const { rm } = await import("node:fs/promises")
       return rm(directoryOf(dataDir), { recursive: true, force: true, maxRetries: 5 })

@@ -25,12 +25,14 @@ const confirmed = async () => {
   await other.evaluate(() => window.tab.sync())
   return shown(other)
 }
-/** Ends the tab's process, its worker's too, in the middle of whatever it does. */
-const crash = async (page: Page) => {
-  const crashed = page.waitForEvent("crash")
+/** Gives what ends the tab's process, its worker's too, in the middle of whatever it does. */
+const crasher = async (page: Page) => {
   const cdp = await page.context().newCDPSession(page)
-  cdp.send("Page.crash").catch(() => {})
-  await crashed
+  return async () => {
+    const crashed = page.waitForEvent("crash")
+    cdp.send("Page.crash").catch(() => {})
+    await crashed
+  }
 }
 
 describe.each(["idb", "opfs-ahp"])("tabs in %s", { timeout: 240_000 }, (storage) => {
@@ -61,37 +63,34 @@ describe.each(["idb", "opfs-ahp"])("tabs in %s", { timeout: 240_000 }, (storage)
     await tabs[0]!.evaluate(() => window.tab.sync())
     const before = await shown(tabs[0]!)
     const values: Array<number> = []
-    const work = async (pages: ReadonlyArray<Page>, crashLeader: () => Promise<void>) => {
+    const work = async (pages: ReadonlyArray<Page>, leader: Page, when: () => Promise<unknown>) => {
+      const crash = await crasher(leader)
       let isDone = false
-      const executed = Promise.all(pages.map((page) => page.evaluate(() => window.tab.increment(20)))).then(
+      const executed = Promise.all(pages.map((page) => page.evaluate(() => window.tab.increment(80)))).then(
         (given) => {
           isDone = true
           values.push(...given.flat())
         }
       )
-      await crashLeader()
-      return { executed, wasDone: isDone }
+      await when()
+      const wasDone = isDone
+      await crash()
+      return { executed, wasDone }
     }
 
     const [first, second, ...rest] = tabs
-    const inAction = await work([second!, ...rest], async () => {
-      await expect.poll(() => shown(rest[0]!), eventually).toBeGreaterThan(before + 3)
-      await crash(first!)
-    })
+    const inAction = await work([second!, ...rest], first!, () => rest[0]!.waitForTimeout(150))
     expect(inAction.wasDone).toBe(false)
     await inAction.executed
     await second!.evaluate(() => window.tab.settled())
 
     // The server has judged what was sent, and nobody hears so.
     const held = proxy.hold()
-    const inSync = await work(rest, async () => {
-      await held
-      await crash(second!)
-    })
+    const inSync = await work(rest, second!, () => held)
     proxy.release()
     await inSync.executed
 
-    const total = 20 * (4 + 3)
+    const total = 80 * (4 + 3)
     expect(values.sort((a, b) => a - b)).toEqual(Array.from({ length: total }, (_, i) => before + 1 + i))
     await rest[2]!.evaluate(() => window.tab.settled())
     for (const page of rest) await expect.poll(() => shown(page), eventually).toBe(before + total)
