@@ -24,7 +24,12 @@ export const createSyncClient = (options: SyncClient.Options): OpeningClient => 
   const views = makeViews()
   const scope = Effect.runSync(Scope.make())
   let closing: Promise<void> | undefined
-  const opened = run(Scope.extend(SyncClient.open({ ...options, views }), scope))
+  const opened = run(
+    Scope.extend(SyncClient.open({ ...options, views }), scope).pipe(
+      // What could not be opened is not held, so that it can be deleted, or opened in another way.
+      Effect.tapErrorCause(() => Scope.close(scope, Exit.void))
+    )
+  )
   // Whoever uses the client hears of it; nobody is to be told by an unhandled rejection besides.
   opened.catch((cause: Error) => {
     views.live.close(
