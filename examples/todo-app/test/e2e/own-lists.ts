@@ -39,14 +39,14 @@ export const ownListsTests = (stage: () => Stage) => {
   })
 
   it("somebody whose device damaged what it keeps starts again with what the server has", async () => {
-    const { page, as, close } = await openTab(stage(), "/?user=gina")
-    const gina = as("gina")
-    await gina.at("start").click()
-    await gina.sees("open", ["Milk", "Bread", "Apples"])
-    await gina.sees("waiting", 0)
+    const { page, as, close } = await openTab(stage(), "/?user=iris")
+    const iris = as("iris")
+    await iris.at("start").click()
+    await iris.sees("open", ["Milk", "Bread", "Apples"])
+    await iris.sees("waiting", 0)
     await page.goto(`${stage().running.url}/icon.svg`)
     await page.evaluate(async () => {
-      const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle("todo-gina")
+      const folder = await (await navigator.storage.getDirectory()).getDirectoryHandle("todo-iris")
       for (const name of ["state.txt", "state.copy"]) {
         // The page before has it open for a moment.
         const ruin = async (): Promise<unknown> => {
@@ -63,9 +63,9 @@ export const ownListsTests = (stage: () => Stage) => {
           await new Promise((wait) => setTimeout(wait, 50))
       }
     })
-    await page.goto(`${stage().running.url}/?user=gina`)
+    await page.goto(`${stage().running.url}/?user=iris`)
     await page.getByTestId("start-again").click()
-    await gina.sees("open", ["Milk", "Bread", "Apples"])
+    await iris.sees("open", ["Milk", "Bread", "Apples"])
     await close()
   })
 

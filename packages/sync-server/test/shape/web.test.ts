@@ -1,11 +1,11 @@
 /** The endpoint behind the web-standard handler, where another server sends the answers. */
 import { SyncServer } from "@synchrotron/sync-server"
-import { afterAll, beforeAll, expect, it } from "vitest"
+import { afterEach, beforeEach, expect, it } from "vitest"
 import { request, secret, token } from "../http/support.ts"
 import { app } from "./fixture.ts"
 
 let sync: Awaited<ReturnType<typeof SyncServer.makeHandler>>
-beforeAll(async () => {
+beforeEach(async () => {
   sync = await SyncServer.makeHandler({
     app,
     database: { _tag: "embedded", dataDir: "memory://" },
@@ -13,7 +13,7 @@ beforeAll(async () => {
     live: { sessionsMax: 2 }
   })
 })
-afterAll(() => sync.close())
+afterEach(() => sync.close())
 
 const get = async (parameters: Record<string, string>, signal?: AbortSignal) =>
   sync.handler(
