@@ -73,14 +73,18 @@ const start = (options: OpenOptions): Effect.Effect<PGlite, SqlError> =>
       const begun = path === undefined ? undefined : await begin(path)
       const loadDataDir =
         options.image !== undefined && !(await exists(dataDir)) ? await toBlob(options.image) : undefined
+      const fs = path === undefined ? undefined : new (await import("./OpfsStore.ts")).OpfsStore(path)
       const db = await PGlite.create({
         ...options.pgliteOptions,
         dataDir,
-        ...(path === undefined ? {} : { fs: new (await import("./OpfsStore.ts")).OpfsStore(path) }),
+        ...(fs === undefined ? {} : { fs }),
         startParams: [...PGlite.defaultStartParams, ...maxStackDepth, ...(options.startParams ?? [])],
         ...(options.database === undefined ? {} : { database: options.database }),
         ...(options.relaxedDurability === undefined ? {} : { relaxedDurability: options.relaxedDurability }),
         ...(loadDataDir === undefined ? {} : { loadDataDir })
+      }).catch(async (error: unknown) => {
+        await fs?.abandon()
+        throw error
       })
       await begun?.()
       return db

@@ -104,7 +104,7 @@ export const make = (
 
     const tag = Context.GenericTag<Transaction>(`@synchrotron/sql-pglite/Transaction/${++clients}`)
     const permit = yield* Effect.makeSemaphore(1)
-    const flush = needsFlush(options) ? makeFlush(session, options.makeRoom) : Effect.void
+    const flush = needsFlush(options) ? makeFlush(session, options) : Effect.void
     const autocommit = new PgliteConnection(session, (use) =>
       permit.withPermits(1)(
         use.pipe(
@@ -259,24 +259,46 @@ const endStrayTransaction = (session: Session): Effect.Effect<void, SqlError> =>
  * Writes what was committed to the browser's store. Nothing to do when the write-ahead log has not moved: a
  * look at it costs far less than the file comparison that a sync begins with.
  */
-const makeFlush = (session: Session, makeRoom: OpenOptions["makeRoom"]): Effect.Effect<void, SqlError> => {
+const makeFlush = (
+  session: Session,
+  { makeRoom, relaxedDurability = false }: OpenOptions
+): Effect.Effect<void, SqlError> => {
   let flushedLsn: string | undefined
   const readLsn = session.simple("SELECT pg_current_wal_insert_lsn() AS lsn", "object")
-  const sync = (session.db as unknown as { syncToFs(): Promise<void> }).syncToFs.bind(session.db)
+  const db = session.db as unknown as PGlite
+  const write = async () => {
+    // PGlite's own does not wait when it is relaxed, and nobody would hear that it failed.
+    const sync = () => (relaxedDurability ? db.fs!.syncToFs(true) : db.syncToFs())
+    await sync().catch(async (cause: unknown) => {
+      if (!(await makeRoom?.(cause))) throw cause
+      await sync()
+    })
+  }
+  // The instance now shows what the store does not have. Only a reopened one tells the truth.
+  const died = (cause: unknown) => session.kill(`the store could not be written: ${String(cause)}`)
+  let writing: Promise<void> = Promise.resolve()
+  let waits = false
+  const writeLater = () => {
+    if (waits) return
+    waits = true
+    writing = writing
+      .then(() => {
+        waits = false
+        return write()
+      })
+      .catch((cause: unknown) => void died(cause))
+  }
   const flush = Effect.flatMap(readLsn, ([result]) => {
     const lsn: string = result!.rows[0].lsn
     if (lsn === flushedLsn) return Effect.void
     return Effect.uninterruptible(
       Effect.tryPromise({
         try: async () => {
-          await sync().catch(async (cause: unknown) => {
-            if (!(await makeRoom?.(cause))) throw cause
-            await sync()
-          })
+          if (relaxedDurability) writeLater()
+          else await write()
           flushedLsn = lsn
         },
-        // The instance now shows what the store does not have. Only a reopened one tells the truth.
-        catch: (cause) => sqlError(session.kill(`the store could not be written: ${String(cause)}`))
+        catch: (cause) => sqlError(died(cause))
       })
     )
   })

@@ -15,7 +15,10 @@ export const exists = async (dataDir: string): Promise<boolean> => {
     case "memory":
       return false
     case "idb":
-      return (await indexedDB.databases()).some(({ name }) => name === `/pglite/${path}`)
+      return (
+        (await indexedDB.databases()).some(({ name }) => name === `/pglite/${path}`) &&
+        (await hasFiles(`/pglite/${path}`))
+      )
     case "opfs-ahp":
     case "memfs2opfs":
       return Opfs.isComplete(path)
@@ -26,7 +29,7 @@ export const exists = async (dataDir: string): Promise<boolean> => {
   }
 }
 
-/** Deletes a store with everything in it. Nobody may have it open. */
+/** Deletes a store with everything in it. Nobody may have it open; of a directory, `PgliteLocked` says so. */
 export const destroy = async (dataDir: string): Promise<void> => {
   const { path, scheme } = partsOf(dataDir)
   switch (scheme) {
@@ -39,7 +42,13 @@ export const destroy = async (dataDir: string): Promise<void> => {
       return Opfs.remove(path)
     default: {
       const { rm } = await import("node:fs/promises")
-      return rm(directoryOf(dataDir), { recursive: true, force: true, maxRetries: 5 })
+      const directory = directoryOf(dataDir)
+      const release = (await import("./Lock.ts")).acquireLock(directory)
+      try {
+        await rm(directory, { recursive: true, force: true, maxRetries: 5 })
+      } finally {
+        release()
+      }
     }
   }
 }
@@ -48,6 +57,24 @@ const partsOf = (dataDir: string): { readonly scheme: string | undefined; readon
   const [, scheme, path] = /^(?:([a-z0-9-]+):\/\/)?(.*)$/.exec(dataDir)!
   return { scheme, path: path! }
 }
+
+/** PGlite sets the database up before it writes any file, and then all of the first start in one transaction. */
+const hasFiles = (name: string): Promise<boolean> =>
+  new Promise((resolve, reject) => {
+    const opening = indexedDB.open(name)
+    opening.onerror = () => reject(opening.error)
+    opening.onsuccess = () => {
+      const database = opening.result
+      const answer = (has: boolean) => {
+        database.close()
+        resolve(has)
+      }
+      if (!database.objectStoreNames.contains("FILE_DATA")) return answer(false)
+      const counting = database.transaction("FILE_DATA").objectStore("FILE_DATA").count()
+      counting.onsuccess = () => answer(counting.result > 0)
+      counting.onerror = () => answer(true)
+    }
+  })
 
 const deleteIndexedDb = (name: string): Promise<void> =>
   new Promise((resolve, reject) => {

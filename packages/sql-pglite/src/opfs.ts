@@ -1,4 +1,39 @@
-/** Folders of the origin's private file system, and which of them are complete stores. */
+/** Folders and files of the origin's private file system, and which of them are complete stores. */
+
+/** What lib.dom leaves out of a handle that only workers have. */
+export interface SyncHandle {
+  close(): void
+  flush(): void
+  getSize(): number
+  truncate(size: number): void
+  read(into: Uint8Array, options: { readonly at: number }): number
+  /** Gives how much was written, which may be less when the storage is full. */
+  write(bytes: Uint8Array, options: { readonly at: number }): number
+}
+
+/** How long files may stay open after the worker is gone that had them, and its locks are free. */
+const releaseMsMax = 10_000
+
+const patiently = async <A>(use: () => Promise<A>): Promise<A> => {
+  const began = Date.now()
+  while (true) {
+    try {
+      return await use()
+    } catch (error) {
+      const isHeld = /^(?:NoModificationAllowed|InvalidModification)Error$/.test((error as Error).name)
+      if (!isHeld || Date.now() - began > releaseMsMax) throw error
+      await new Promise((resolve) => setTimeout(resolve, 10))
+    }
+  }
+}
+
+export const open = (file: FileSystemFileHandle): Promise<SyncHandle> =>
+  patiently(() =>
+    (file as unknown as { createSyncAccessHandle(): Promise<SyncHandle> }).createSyncAccessHandle()
+  )
+
+export const openFile = async (directory: FileSystemDirectoryHandle, name: string): Promise<SyncHandle> =>
+  open(await directory.getFileHandle(name, { create: true }))
 
 export const directoryAt = async (
   names: ReadonlyArray<string>,
@@ -46,15 +81,20 @@ export const isComplete = async (path: string): Promise<boolean> =>
 export const begin = async (path: string): Promise<() => Promise<void>> => {
   const { isThere, mark, name, parent } = await markOf(path)
   if (!isThere && (await hasFiles(path))) return async () => {}
-  if (isThere) await parent.removeEntry(name, { recursive: true }).catch(() => {})
+  if (isThere) await removeAt(parent, name)
   await parent.getFileHandle(mark, { create: true })
   return () => parent.removeEntry(mark)
 }
 
 export const remove = async (path: string): Promise<void> => {
   const { mark, name, parent } = await markOf(path)
-  for (const entry of [mark, name])
-    await parent.removeEntry(entry, { recursive: true }).catch((error: DOMException) => {
-      if (error.name !== "NotFoundError") throw error
-    })
+  // Until all of it is gone, it is no complete store.
+  await parent.getFileHandle(mark, { create: true })
+  await removeAt(parent, name)
+  await removeAt(parent, mark)
 }
+
+const removeAt = (parent: FileSystemDirectoryHandle, name: string): Promise<void> =>
+  patiently(() => parent.removeEntry(name, { recursive: true })).catch((error: DOMException) => {
+    if (error.name !== "NotFoundError") throw error
+  })

@@ -2,6 +2,7 @@
 import type { SqlError } from "@effect/sql"
 import type { Answers, RecordId, RecordNotFound, Replica } from "@synchrotron/sync-core"
 import { Effect } from "effect"
+import type { ExecuteError } from "./Execute.ts"
 import type * as Observable from "./Observable.ts"
 import type { StatusStore } from "./Status.ts"
 import type { RejectedStore } from "./Views.ts"
@@ -15,13 +16,13 @@ export interface Inbox {
   readonly retry: (
     id: RecordId,
     call?: Answers.Call
-  ) => Effect.Effect<Replica.Executed<unknown>, Replica.ExecuteError<unknown> | RecordNotFound>
+  ) => Effect.Effect<Replica.Executed<unknown>, ExecuteError<unknown> | RecordNotFound>
   /** Forgets the record. */
   readonly dismiss: (id: RecordId) => Effect.Effect<void, RecordNotFound | SqlError.SqlError>
 }
 
 export const make = (options: {
-  readonly replica: Replica.Replica
+  readonly replica: Pick<Replica.Replica, "rejected" | "dismiss"> & { readonly retry: Inbox["retry"] }
   readonly store: RejectedStore
   readonly status: StatusStore
   readonly onRetried: (id: RecordId) => Effect.Effect<void>

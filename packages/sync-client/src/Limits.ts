@@ -41,7 +41,7 @@ export const databaseLockWaitMs = 5_000
 /** Room that is held back in the browser's storage until that is full, to bring what is there to safety. */
 export const storageReserveBytes = 4 * 1024 * 1024
 /** How often the browser's storage is looked at. */
-export const storageCheckMs = 30_000
+export const storageCheckMs = 10_000
 /** How often a tab starts its worker again within the time below, when that or its database dies. */
 export const workerRestartsMax = 4
 /** Restarts that are longer ago than this do not count. */

@@ -40,6 +40,7 @@ import * as Inbox from "./Inbox.ts"
 import { History } from "./inspector/History.ts"
 import * as Inspection from "./inspector/Inspection.ts"
 import * as Observe from "./inspector/observe.ts"
+import { isOfDead } from "./isOfDead.ts"
 import { claimsOf } from "./Jwt.ts"
 import type { LivePath } from "./LivePath.ts"
 import type { LiveQueries, LiveQueryError } from "./LiveQuery.ts"
@@ -150,6 +151,7 @@ export type OpenError =
   | UserUnknown
   | DatabaseInUse
   | StoreUnusable
+  | StorageFull
   | PgliteLocked
   | TablesUnsupported
   | DatabaseTooNew
@@ -222,9 +224,6 @@ export const fromReplica = (
           return refused ? inbox.list : Effect.void
         })
     })
-    const inbox = Inbox.make({ replica, store: rejected, status, onRetried: session.executed })
-    yield* inbox.list
-
     /** What was asked for before may have been executed, and is only answered. */
     const inRoom =
       (call: Answers.Call | undefined) =>
@@ -234,7 +233,7 @@ export const fromReplica = (
           : Effect.zipRight(
               call?.again ? Effect.void : room.check,
               Effect.catchAll(execution, (error) =>
-                isFull(error)
+                isFull(error) && !isOfDead(error)
                   ? Effect.promise(() => room.make(error)).pipe(
                       Effect.zipRight(room.check),
                       Effect.zipRight(Effect.fail(error))
@@ -242,6 +241,14 @@ export const fromReplica = (
                   : Effect.fail(error)
               )
             )
+
+    const inbox = Inbox.make({
+      replica: { ...replica, retry: (id, call) => inRoom(call)(replica.retry(id, call)) },
+      store: rejected,
+      status,
+      onRetried: session.executed
+    })
+    yield* inbox.list
 
     const outcome: SyncClient["outcome"] = (id) =>
       Effect.gen(function* () {
@@ -307,7 +314,7 @@ export const make = (
   options: SessionOptions & ReplicaOptions & { readonly userId: string }
 ): Effect.Effect<
   SyncClient,
-  Exclude<OpenError, UserUnknown | DatabaseInUse | StoreUnusable | PgliteLocked>,
+  Exclude<OpenError, UserUnknown | DatabaseInUse | StoreUnusable | StorageFull | PgliteLocked>,
   SqlClient.SqlClient | Transport | Scope.Scope
 > =>
   Effect.gen(function* () {

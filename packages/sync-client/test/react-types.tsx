@@ -46,7 +46,7 @@ export const Actions = () => {
   expectTypeOf(run({ id: "", title: "" }).then).toEqualTypeOf<Promise<number>["then"]>()
   if (state.state === "confirmed") {
     expectTypeOf(state.value).toEqualTypeOf<number>()
-    expectTypeOf(state.outcome).toEqualTypeOf<Outcome>()
+    expectTypeOf(state.outcome).toEqualTypeOf<Outcome | { readonly _tag: "forgotten" }>()
   }
   if (state.state === "error") {
     expectTypeOf(state.error).toEqualTypeOf<ExecutionError<TitleTaken>>()

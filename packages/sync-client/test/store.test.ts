@@ -54,6 +54,28 @@ describe("I4: a store that cannot be used is left as it is", () => {
     await again.close()
   })
 
+  it("when a migration is refused: it is not damaged, and the next release opens it", async () => {
+    const before = await open(app)
+    await before.execute(addTodo({ id: uuid(1), title: "Milk" }))
+    await before.close()
+    const refused = SyncApp.make({
+      ...app,
+      migrations: [...app.migrations, { id: "999", sql: "ALTER TABLE nothing ADD due date" }],
+      actions: [addTodo]
+    })
+    expect(await failure(open(refused))).toMatchObject({ _tag: "SqlError", cause: { code: "42P01" } })
+    const again = await open(app)
+    expect((await again.pending()).length).toBe(1)
+    await again.close()
+  })
+
+  it("and not deleted while a client has it open", async () => {
+    const client = await open(app)
+    expect(await failure(destroyStore(join(folder, "db")))).toMatchObject({ _tag: "DatabaseInUse" })
+    await client.execute(addTodo({ id: uuid(1), title: "Milk" }))
+    await client.close()
+  })
+
   it("when it is damaged, until it is deleted", async () => {
     const before = await open(app)
     await before.close()
@@ -76,6 +98,8 @@ describe("a database that is only named", () => {
     expect(choose(found)).toBe("opfs-ahp")
     expect(choose({ ...found, canOpfs: false })).toBe("idb")
     expect(choose({ ...found, inIndexedDb: true })).toBe("idb")
+    // Not another, empty one beside it.
+    expect(choose({ ...found, canOpfs: false, inOpfs: true })).toBe("opfs-ahp")
     expect(choose({ ...found, inOpfs: true, inIndexedDb: true })).toBe("opfs-ahp")
   })
 })

@@ -348,6 +348,14 @@ describe("a database that dies", () => {
     expect(await Promise.all([...before, ...after])).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
     await until(() => live.get().rows[0]?.n === 10)
     expect((await tab.client.pending()).length).toBe(10)
+    // Of several that go together, only the one that it died of fails.
+    const each = await tab.client.execute([increment({}), crash({}), increment({})], { transaction: false })
+    expect(each).toMatchObject([
+      { _tag: "Success", value: 11 },
+      { _tag: "Failure", error: { _tag: "DatabaseCrashed" } },
+      { _tag: "Success", value: 12 }
+    ])
+    expect((await tab.client.pending()).length).toBe(12)
     for (const { client } of tabs) await client.close()
     await rm(folder, { recursive: true, force: true, maxRetries: 5 })
   })

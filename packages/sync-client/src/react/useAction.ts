@@ -7,13 +7,18 @@ import { useSyncClient } from "./SyncProvider.ts"
 /**
  * - `idle`: not run yet
  * - `pending`: it runs, or it ran here and the authority has not judged it (then `value` is there)
- * - `confirmed`: the authority has judged it; `outcome` says how, a refusal included
+ * - `confirmed`: the authority has judged it; `outcome` says how, a refusal included. `forgotten`: it was judged while nobody
+ *   could say how, for the tab that led was gone
  * - `error`: it failed here and left no trace
  */
 export type ActionState<Result, E = unknown> =
   | { readonly state: "idle" }
   | { readonly state: "pending"; readonly value?: Result }
-  | { readonly state: "confirmed"; readonly value: Result; readonly outcome: Outcome }
+  | {
+      readonly state: "confirmed"
+      readonly value: Result
+      readonly outcome: Outcome | { readonly _tag: "forgotten" }
+    }
   | { readonly state: "error"; readonly error: ExecutionError<E> }
 
 /** One run, with the arguments that it was given. */
@@ -78,10 +83,9 @@ export const useAction = <Args extends ReadonlyArray<unknown>, const B extends B
         return execution.outcome().then(
           (outcome) => show({ state: "confirmed", value, outcome }),
           (error: { readonly _tag?: unknown }) => {
-            // It was judged, and not refused, while nobody could say so: the tab that led was gone. Any other failure, such as
-            // a client that was closed, leaves it pending, which is what it is.
+            // Any other failure, such as a client that was closed, leaves it pending, which is what it is.
             if (error._tag === "OutcomeForgotten")
-              show({ state: "confirmed", value, outcome: { _tag: "applied" } })
+              show({ state: "confirmed", value, outcome: { _tag: "forgotten" } })
           }
         )
       })

@@ -3,43 +3,39 @@
  * and a database whose last write does not fit is at risk. It makes the next writes fit, and asking for it anew tells
  * whether there is room again.
  */
+import { Opfs } from "@synchrotron/sql-pglite"
 import * as Limits from "../Limits.ts"
 import { isFull } from "./isFull.ts"
 
 export interface Reserve {
   /** Whether there is room for it: then it is held. Fast when it was held before. */
   readonly hold: () => Promise<boolean>
-  readonly free: () => Promise<void>
+  /** Gives whether there was any of it. */
+  readonly free: () => Promise<boolean>
 }
 
 export const make = (dataDir: string): Reserve | undefined => {
   const [, scheme, path] = /^(opfs-ahp|idb):\/\/(.*)$/.exec(dataDir) ?? []
   if (path === undefined) return undefined
-  return scheme === "opfs-ahp" ? inOpfs(`${path}.reserve`) : inIndexedDb(`synchrotron-reserve/${path}`)
+  const { free, hold } =
+    scheme === "opfs-ahp" ? inOpfs(`${path}.reserve`) : inIndexedDb(`synchrotron-reserve/${path}`)
+  // One after the other: what is given free must not be taken again by somebody who asked before.
+  let last: Promise<unknown> = Promise.resolve()
+  const inTurn = (act: () => Promise<boolean>) => () => {
+    const turn = last.then(act)
+    last = turn.catch(() => {})
+    return turn
+  }
+  return { hold: inTurn(hold), free: inTurn(free) }
 }
 
 const inOpfs = (path: string): Reserve => {
-  const names = path.split("/").filter(Boolean)
-  const name = names.pop()!
-  const folder = async () => {
-    let directory = await navigator.storage.getDirectory()
-    for (const name of names) directory = await directory.getDirectoryHandle(name, { create: true })
-    return directory
-  }
+  const folder = Opfs.namesOf(path).slice(0, -1)
+  const name = Opfs.namesOf(path).at(-1)!
   return {
     hold: async () => {
-      const file = await (await folder()).getFileHandle(name, { create: true })
-      const handle = await (
-        file as unknown as {
-          createSyncAccessHandle(): Promise<{
-            getSize(): number
-            write(bytes: Uint8Array, options: { readonly at: number }): number
-            flush(): void
-            truncate(size: number): void
-            close(): void
-          }>
-        }
-      ).createSyncAccessHandle()
+      const handle = await Opfs.openFile(await Opfs.directoryAt(folder, true), name).catch(refusedIfFull)
+      if (handle === undefined) return false
       try {
         if (handle.getSize() === Limits.storageReserveBytes) return true
         const written = handle.write(incompressible(), { at: 0 })
@@ -54,8 +50,17 @@ const inOpfs = (path: string): Reserve => {
         handle.close()
       }
     },
-    free: async () => (await folder()).removeEntry(name).catch(() => {})
+    free: async () =>
+      (await Opfs.directoryAt(folder, true)).removeEntry(name).then(
+        () => true,
+        () => false
+      )
   }
+}
+
+/** Undefined for want of room. Other errors are the caller's. */
+const refusedIfFull = (error: unknown): undefined => {
+  if (!isFull(error)) throw error
 }
 
 const inIndexedDb = (name: string): Reserve => {
@@ -90,11 +95,15 @@ const inIndexedDb = (name: string): Reserve => {
         return !isFull(error)
       }
     },
-    free: () =>
-      use("readwrite", (rows) => rows.clear()).then(
-        () => {},
-        () => {}
-      )
+    free: async () => {
+      try {
+        const held = await use("readonly", (rows) => rows.count())
+        if (held > 0) await use("readwrite", (rows) => rows.clear())
+        return held > 0
+      } catch {
+        return false
+      }
+    }
   }
 }
 

@@ -1,5 +1,5 @@
 /** Which of the browser's stores a database is in, when the application names it and leaves the choice to us. */
-import { Store } from "@synchrotron/sql-pglite"
+import { Opfs, Store } from "@synchrotron/sql-pglite"
 
 export interface Found {
   /** Whether this worker may keep files of the origin's private file system open, which is what makes them fast. */
@@ -10,9 +10,9 @@ export interface Found {
 
 export type Choice = "opfs-ahp" | "idb"
 
-/** Where the database is already, it stays; a new one goes where commits are fast. */
+/** Where the database is already, it stays, or it is not opened; a new one goes where commits are fast. */
 export const choose = ({ canOpfs, inIndexedDb, inOpfs }: Found): Choice =>
-  canOpfs && (inOpfs || !inIndexedDb) ? "opfs-ahp" : "idb"
+  inOpfs || (canOpfs && !inIndexedDb) ? "opfs-ahp" : "idb"
 
 export interface Chosen {
   readonly dataDir: string
@@ -27,7 +27,7 @@ export const resolve = async (dataDir: string): Promise<Chosen> => {
   const found: Found = {
     canOpfs: await canOpfs(),
     inOpfs: await Store.exists(at("opfs-ahp")).catch(() => false),
-    inIndexedDb: await Store.exists(at("idb"))
+    inIndexedDb: await Store.exists(at("idb")).catch(() => false)
   }
   const choice = choose(found)
   const isNew = choice === "opfs-ahp" ? !found.inOpfs : !found.inIndexedDb
@@ -43,14 +43,11 @@ export const candidates = (dataDir: string): ReadonlyArray<string> =>
 const isName = (dataDir: string): boolean => dataDir !== "" && !/^[a-z0-9-]+:\/\//.test(dataDir)
 
 /** Tried rather than asked: in private windows some browsers have the functions, and they fail. */
-const canOpfs = async (): Promise<boolean> => {
+export const canOpfs = async (): Promise<boolean> => {
   const name = `synchrotron-probe-${crypto.randomUUID()}`
   try {
     const root = await navigator.storage.getDirectory()
-    const file = await root.getFileHandle(name, { create: true })
-    const handle = await (
-      file as unknown as { createSyncAccessHandle(): Promise<{ close(): void }> }
-    ).createSyncAccessHandle()
+    const handle = await Opfs.openFile(root, name)
     handle.close()
     await root.removeEntry(name)
     return true

@@ -1,5 +1,5 @@
 /** Deletes a local database. */
-import { Store } from "@synchrotron/sql-pglite"
+import { PgliteLocked, Store } from "@synchrotron/sql-pglite"
 import { DatabaseInUse } from "../Errors.ts"
 import { leaderLockName } from "../tabs/Messages.ts"
 import { candidates } from "./choose.ts"
@@ -16,7 +16,9 @@ export const destroyStore = async (dataDir: string): Promise<void> => {
   const names = [leaderLockName(dataDir), ...candidates(dataDir).map((store) => `synchrotron:${store}`)]
   const destroy = async () => {
     for (const store of candidates(dataDir)) {
-      await Store.destroy(store)
+      await Store.destroy(store).catch((error: unknown) => {
+        throw error instanceof PgliteLocked ? new DatabaseInUse({ dataDir }) : error
+      })
       await Reserve.make(store)?.free()
     }
   }

@@ -6,54 +6,63 @@ import {
   type PgliteClientOptions,
   type PgliteLocked,
   type PgliteSqlClient,
-  Store
+  Store,
+  sqlState
 } from "@synchrotron/sql-pglite"
 import { Effect, type Scope } from "effect"
 import * as DatabaseLock from "../DatabaseLock.ts"
-import { type DatabaseInUse, StoreUnusable } from "../Errors.ts"
+import { type DatabaseInUse, type StorageFull, StoreUnusable } from "../Errors.ts"
 import type { StatusStore } from "../Status.ts"
-import { resolve } from "./choose.ts"
+import { canOpfs, resolve } from "./choose.ts"
+import { isFull } from "./isFull.ts"
 import * as Room from "./room.ts"
 
 export interface Opened {
   readonly sql: PgliteSqlClient
   readonly room: Room.Room
   /** Makes of an error of preparing this database what it means for an application. */
-  readonly explain: <E extends { readonly _tag: string }>(error: E) => Effect.Effect<never, E | StoreUnusable>
+  readonly explain: <E extends { readonly _tag: string }>(
+    error: E
+  ) => Effect.Effect<never, E | StoreUnusable | StorageFull>
 }
 
 export const open = (
   options: PgliteClientOptions & { readonly dataDir: string; readonly status: StatusStore }
-): Effect.Effect<Opened, DatabaseInUse | PgliteLocked | StoreUnusable | SqlError.SqlError, Scope.Scope> =>
+): Effect.Effect<
+  Opened,
+  DatabaseInUse | PgliteLocked | StoreUnusable | StorageFull | SqlError.SqlError,
+  Scope.Scope
+> =>
   Effect.gen(function* () {
     const { dataDir: given, status, ...pglite } = options
     const chosen = yield* Effect.promise(() => resolve(given))
-    let room: Room.Room | undefined
     const openAt = (dataDir: string) =>
       Effect.gen(function* () {
         yield* DatabaseLock.acquire(dataDir)
         const existed = yield* Effect.promise(() => Store.exists(dataDir).catch(() => false))
-        const makeRoom = async (cause: unknown) => (await room?.make(cause)) ?? false
-        const sql = yield* Effect.provide(
-          PgliteClient.make({ ...pglite, dataDir, makeRoom }),
-          Reactivity.layer
-        ).pipe(Effect.catchTag("SqlError", (cause) => (existed ? diagnose(dataDir, cause) : cause)))
-        return { sql, dataDir, existed }
+        const room = Room.make(dataDir, status)
+        const sql = yield* PgliteClient.make({ ...pglite, dataDir, makeRoom: room.make }).pipe(
+          Effect.provide(Reactivity.layer),
+          room.start,
+          Effect.catchTag("SqlError", (cause) => (existed ? diagnose(dataDir, cause) : cause))
+        )
+        return { sql, dataDir, existed, room }
       })
-    const { dataDir, existed, sql } = yield* openAt(chosen.dataDir).pipe(
+    const { dataDir, existed, room, sql } = yield* openAt(chosen.dataDir).pipe(
       Effect.catchTag("SqlError", (error) =>
         chosen.fallback === undefined ? Effect.fail(error) : openAt(chosen.fallback)
       )
     )
-    room = yield* Room.watch(dataDir, status)
+    yield* room.watch
     return {
       sql,
       room,
       explain: (error) => {
+        if (error._tag === "SqlError" && isFull(error)) return room.full
         const reason =
           error._tag === "DatabaseTooNew"
             ? "too-new"
-            : error._tag === "SqlError" && existed
+            : error._tag === "SqlError" && existed && isOfFiles(error)
               ? "damaged"
               : undefined
         return reason === undefined
@@ -66,16 +75,26 @@ export const open = (
     }
   })
 
-/** Whether it is the store: a database in memory does not start either when PGlite's files could not be loaded. */
+/** A statement that Postgres refuses, such as one of an application's migrations, says nothing about the files. */
+const isOfFiles = (error: unknown): boolean => /^(?:XX|58|F0|08)/.test(sqlState(error) ?? "XX")
+
+/**
+ * Whether it is the store: where PGlite's files could not be loaded, a database in memory does not start either, and where
+ * no files can be kept open, none of this kind does.
+ */
 const diagnose = (
   dataDir: string,
   cause: SqlError.SqlError
 ): Effect.Effect<never, StoreUnusable | SqlError.SqlError> =>
   Effect.scoped(PgliteClient.make({ dataDir: "memory://" })).pipe(
     Effect.provide(Reactivity.layer),
+    Effect.zipRight(Effect.promise(async () => !dataDir.startsWith("opfs-ahp://") || (await canOpfs()))),
     Effect.matchEffect({
       onFailure: () => Effect.fail(cause),
-      onSuccess: () => new StoreUnusable({ reason: "damaged", dataDir, unsent: null, cause })
+      onSuccess: (canOpen): Effect.Effect<never, StoreUnusable | SqlError.SqlError> =>
+        canOpen
+          ? Effect.fail(new StoreUnusable({ reason: "damaged", dataDir, unsent: null, cause }))
+          : Effect.fail(cause)
     })
   )
 

@@ -56,12 +56,14 @@ export const createSharedClient = ({ errors, worker: start, ...options }: Shared
       const worker = start()
       const id = crypto.randomUUID()
       let begun = false
+      const send = (message: ToWorker) => worker.postMessage(message)
       const end = (life: Life) => {
         worker.terminate()
-        tell = () => {}
+        // Its lock is heard of after its last message, when another one may have begun.
+        if (tell === send) tell = () => {}
         resolve(life)
       }
-      tell = (message) => worker.postMessage(message)
+      tell = send
       worker.onerror = ({ message }) => {
         if (!begun) end({ _tag: "NotLoaded", reason: message || "its script could not be loaded" })
       }
@@ -78,9 +80,9 @@ export const createSharedClient = ({ errors, worker: start, ...options }: Shared
             const { ask } = data
             try {
               const token = typeof server.token === "string" ? server.token : await server.token()
-              tell({ _tag: "Token", ask, token })
+              send({ _tag: "Token", ask, token })
             } catch (error) {
-              tell({ _tag: "Token", ask, error: encode(error) })
+              send({ _tag: "Token", ask, error: encode(error) })
             }
             return
           }
@@ -88,7 +90,7 @@ export const createSharedClient = ({ errors, worker: start, ...options }: Shared
             return end(data)
         }
       }
-      tell({
+      send({
         _tag: "Begin",
         options: {
           ...given,
@@ -98,9 +100,10 @@ export const createSharedClient = ({ errors, worker: start, ...options }: Shared
           timeoutMs: server.timeoutMs
         }
       })
-      if (stop.signal.aborted) tell({ _tag: "Close" })
+      if (stop.signal.aborted) send({ _tag: "Close" })
     })
-  const kept = keep(live, options.dataDir, browser, stop.signal)
+  // Starting one may throw: a content security policy refuses it, or the claims cannot be cloned.
+  const kept = keep(live, options.dataDir, browser, stop.signal).catch((error: unknown) => error)
   const client = follow({ app, store: options.dataDir, userId: options.userId, errors }, browser, {
     failed: new Promise((resolve) => {
       void kept.then((error) => {

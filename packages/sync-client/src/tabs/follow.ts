@@ -1,15 +1,16 @@
 /** A tab's client: whatever it is asked, the tab that leads does, and the next one when that is gone. */
 import { Action, type RecordId, type Replica, type SyncApp } from "@synchrotron/sync-core"
 import { Effect } from "effect"
-import { ClientClosed, DatabaseCrashed, DatabaseNotOpen } from "../Errors.ts"
+import { ClientClosed, DatabaseCrashed, DatabaseNotOpen, StorageFull } from "../Errors.ts"
 import { executionOf } from "../executionOf.ts"
 import { liveHandle } from "../liveHandle.ts"
 import type { ExecutionPromise, OpeningClient, PromiseClient } from "../PromiseClient.ts"
 import { shareRows } from "../share.ts"
+import { isFull } from "../store/isFull.ts"
 import { decoder as rowDecoder } from "../typedRows.ts"
 import { makeViews } from "../Views.ts"
 import { patch } from "./Delta.ts"
-import { decoder, type ErrorClass } from "./errors.ts"
+import { decoder, type ErrorClass, encode } from "./errors.ts"
 import {
   type Common,
   channelName,
@@ -44,6 +45,8 @@ interface Asked {
 
 /** So often may a leader's database die over a question until it is not asked again. */
 const deathsMax = 2
+
+type Each = Extract<Question, { readonly _tag: "ExecuteEach" }>["each"][number]
 
 interface Own {
   /** Why this tab cannot take part. */
@@ -93,7 +96,8 @@ export const follow = (options: FollowOptions, surroundings: Surroundings, worke
     if (!welcome || one.of === leader) return
     if (suspects.size > 0 && isOfDatabase(one.what) && suspects.values().next().value !== ask) return
     tell({ _tag: "Ask", ask, again: one.of !== null, what: one.what, heard })
-    heard = []
+    // Only who executes forgets the answers that were heard.
+    if (executed(one.what).length > 0) heard = []
     one.of = leader
   }
   const sendAll = () => {
@@ -103,12 +107,40 @@ export const follow = (options: FollowOptions, surroundings: Surroundings, worke
     welcome = false
     for (const [number, one] of asked) {
       if (one.of !== leader || !isOfDatabase(one.what)) continue
+      if (one.what._tag === "ExecuteEach" && one.what.each.length > 1) {
+        splitUp(number, one, one.what.each)
+        continue
+      }
       suspects.add(number)
       if (++one.deaths < deathsMax) continue
       suspects.delete(number)
       asked.delete(number)
-      one.reject(new DatabaseCrashed({ reason }))
+      one.reject(
+        isFull(reason)
+          ? new StorageFull({ usedBytes: null, quotaBytes: null })
+          : new DatabaseCrashed({ reason })
+      )
     }
+  }
+  /** Some of these were executed, and one of them is what it died of, so that each is asked for alone. */
+  const splitUp = (number: number, { of, reject, resolve }: Asked, each: ReadonlyArray<Each>) => {
+    asked.delete(number)
+    const answers = each.map((one) =>
+      new Promise<ReadonlyArray<OneAnswer>>((resolve, reject) => {
+        asked.set(++asks, {
+          what: { _tag: "ExecuteEach", each: [one] },
+          of,
+          deaths: 0,
+          resolve: resolve as (value: unknown) => void,
+          reject
+        })
+      }).catch((error: unknown): ReadonlyArray<OneAnswer> => {
+        if (error instanceof DatabaseCrashed || error instanceof StorageFull)
+          return [{ error: encode(error) }]
+        throw error
+      })
+    )
+    Promise.all(answers).then((answers) => resolve(answers.flat()), reject)
   }
   const ask = <A>(what: Question): Promise<A> =>
     new Promise<A>((resolve, reject) => {

@@ -1,5 +1,4 @@
 /** The tab that has the database: answers the others, and tells them what they watch. */
-import { PgliteDead } from "@synchrotron/sql-pglite"
 import {
   type Action,
   type Answers,
@@ -10,6 +9,7 @@ import {
 } from "@synchrotron/sync-core"
 import { Cause, Effect, Exit, Schema, Scope } from "effect"
 import { TabsDiffer } from "../Errors.ts"
+import { isOfDead } from "../isOfDead.ts"
 import type { Due, LiveQueryState } from "../LiveQuery.ts"
 import * as SyncClient from "../SyncClient.ts"
 import { makeViews, type Views } from "../Views.ts"
@@ -311,15 +311,6 @@ class Follower {
           args: decoded as unknown
         }))
   }
-}
-
-const isOfDead = (error: unknown): boolean => {
-  let current = error
-  for (let depth = 0; depth < 5 && current instanceof Error; depth++) {
-    if (current instanceof PgliteDead) return true
-    current = current.cause
-  }
-  return false
 }
 
 /** A value that cannot be cloned is an answer's own failure, and not that of the message. */

@@ -16,6 +16,12 @@ export const increment = Action.make("count.increment", {
     }).pipe(Effect.catchTag("SqlError", Effect.die))
 })
 
+/** Overflows the stack of the database, which is dead then. */
+export const crash = Action.make("count.crash", {
+  args: Schema.Struct({}),
+  run: ({ sql }) => Effect.orDie(sql`SELECT endless()`)
+})
+
 export const app = SyncApp.make({
   name: "tabs",
   migrations: [
@@ -25,9 +31,13 @@ export const app = SyncApp.make({
       serverSql: `ALTER TABLE counts ENABLE ROW LEVEL SECURITY;
         CREATE POLICY everybody ON counts USING (true);
         GRANT SELECT, INSERT, UPDATE, DELETE ON counts TO synchrotron_user`
+    },
+    {
+      id: "002",
+      sql: "CREATE FUNCTION endless() RETURNS int LANGUAGE plpgsql AS 'BEGIN RETURN endless(); END'"
     }
   ],
   tables: [SyncTable.make("counts", { audience: "'all'" })],
-  actions: [increment],
+  actions: [increment, crash],
   audiences: "SELECT 'all'"
 })

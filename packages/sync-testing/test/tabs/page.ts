@@ -1,6 +1,6 @@
 /** A tab without a user interface: the test calls what stands on its window. */
 import { createSharedClient, destroyStore, StoreUnusable } from "@synchrotron/sync-client"
-import { app, increment, TooMany } from "./app.ts"
+import { app, crash, increment, TooMany } from "./app.ts"
 
 const asked = new URLSearchParams(location.search)
 
@@ -33,6 +33,12 @@ const tab = {
     client.execute(increment({ by: 10 })).then(
       () => "executed",
       (error: unknown) => (error instanceof TooMany ? `at most ${error.most}` : String(error))
+    ),
+  /** Brings the database down, and gives the error. */
+  crash: () =>
+    client.execute(crash({})).then(
+      () => "executed",
+      (error: { readonly _tag?: string }) => error._tag ?? String(error)
     ),
   failure: () =>
     client.ready.then(

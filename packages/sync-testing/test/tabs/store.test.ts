@@ -63,6 +63,16 @@ describe.each(["idb", "opfs-ahp"])("a database in %s", { timeout: 200_000 }, (st
     expect(await shown(page)).toBe(first + 59)
   })
 
+  it("I4: is opened again when an action brought it down, and is synced and closed as before", async () => {
+    const page = await opened({ dataDir })
+    await page.evaluate(() => window.tab.increment(1))
+    expect(await page.evaluate(() => window.tab.crash())).toBe("DatabaseCrashed")
+    await page.evaluate(() => window.tab.increment(2))
+    await page.evaluate(() => window.tab.settled())
+    expect(await page.evaluate(() => window.tab.pending())).toBe(0)
+    await page.evaluate(() => window.tab.close())
+  })
+
   it("I4: refuses what is new when the storage is full, and goes on when there is room", async () => {
     const page = await opened({ dataDir, paused: "" })
     await expect
@@ -71,7 +81,7 @@ describe.each(["idb", "opfs-ahp"])("a database in %s", { timeout: 200_000 }, (st
     const { origin } = new URL(page.url())
     const cdp = await page.context().newCDPSession(page)
     const { usage } = await page.evaluate(() => navigator.storage.estimate())
-    await cdp.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: usage! + 200_000 })
+    await cdp.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: usage! })
     const { executed, failure } = await page.evaluate(() => window.tab.incrementUntilFailure(3_000))
     expect(failure).toBe("StorageFull")
     expect(await page.evaluate(() => window.tab.storage()?.full)).toBe(true)
@@ -86,6 +96,32 @@ describe.each(["idb", "opfs-ahp"])("a database in %s", { timeout: 200_000 }, (st
       executed: 1,
       failure: null
     })
+  })
+
+  it("I4: is not damaged when there is no room to open it", async () => {
+    const page = await opened({ dataDir, paused: "" })
+    await page.evaluate(() => window.tab.increment(5))
+    await expect
+      .poll(() => page.evaluate(() => window.tab.storage()?.usedBytes ?? 0), eventually)
+      .toBeGreaterThan(0)
+    await page.evaluate(() => window.tab.close())
+    const { origin } = new URL(page.url())
+    const cdp = await page.context().newCDPSession(page)
+    const { usage } = await page.evaluate(() => navigator.storage.estimate())
+    const openWith = async (quotaSize?: number) => {
+      await cdp.send("Storage.overrideQuotaForOrigin", { origin, ...(quotaSize && { quotaSize }) })
+      const next = await stage.open({ dataDir, paused: "" }, "ann")
+      const failure = await next.evaluate(() => window.tab.failure())
+      const shown = failure === "opened" ? await next.evaluate(() => window.tab.pending()) : failure
+      await next.evaluate(() => window.tab.close())
+      return shown
+    }
+    // What is held back makes room.
+    expect(await openWith(usage)).toBe(5)
+    // Opening writes in OPFS, and only reads in IndexedDB.
+    const full = "The storage of this browser is full, so nothing new can be kept."
+    expect(String(await openWith(1)).startsWith(storage === "idb" ? "5" : full)).toBe(true)
+    expect(await openWith()).toBe(5)
   })
 
   it("that is damaged is left as it is, until it is deleted", async () => {
