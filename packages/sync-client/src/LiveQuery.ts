@@ -166,6 +166,17 @@ export class LiveQueries {
     else show(entry, next.rows)
   }
 
+  /** Runs all queries again; done when all of them show what is there. */
+  async refresh(): Promise<void> {
+    const refreshed = [...this.entries.values()].map(
+      (entry) => new Promise<void>((resolve) => entry.refreshed.push(resolve))
+    )
+    if (this.closedBy === undefined && refreshed.length > 0) {
+      this.restart()
+      await Promise.all(refreshed)
+    }
+  }
+
   /** Another process runs the queries from now on: all of them are due. */
   restart(): void {
     for (const entry of this.entries.values()) entry.stale = true

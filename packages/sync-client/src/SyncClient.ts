@@ -221,7 +221,15 @@ export const fromReplica = (
           // As the replica's changes say too, but here before the records stop being pending.
           for (const verdict of verdicts) outcomes.record(verdict.id, toOutcome(verdict))
           const refused = notices.length > 0 || verdicts.some((verdict) => "error" in verdict)
-          return refused ? inbox.list : Effect.void
+          const told = refused ? inbox.list : Effect.void
+          // Who learns that the first sync is done shall not see the rows from before it beside that.
+          const isFirst = !status.get().firstSyncDone
+          return isFirst
+            ? Effect.zipRight(
+                told,
+                Effect.promise(() => live.refresh())
+              )
+            : told
         })
     })
     /** What was asked for before may have been executed, and is only answered. */

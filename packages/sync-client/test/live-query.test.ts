@@ -129,6 +129,21 @@ describe("liveQuery", () => {
     expect(states.length).toBeLessThan(60)
   })
 
+  it("shows what the first sync brought before the status says that it is done", async () => {
+    const authority = new FakeAuthority()
+    authority.execute("todo.add", { id: uuid(1), title: "Milk" })
+    const { client } = await open(authority, { paused: true })
+    const live = client.liveQuery<Todo>(all)
+    await watch(live)
+    const shownWhenDone: Array<number> = []
+    client.status.subscribe(({ firstSyncDone }) => {
+      if (firstSyncDone) shownWhenDone.push(live.get().rows.length)
+    })
+    await client.resume()
+    await client.sync()
+    expect(shownWhenDone[0]).toBe(1)
+  })
+
   it("tells all that one commit changed at once", async () => {
     const { client } = await open(undefined, { paused: true })
     await client.ready
