@@ -46,12 +46,19 @@ export const acquireLock = (dataDir: string): (() => void) => {
     }
     if (found !== undefined) takeAway(lockFile, found)
   }
+  removeEmptyPid(dataDir)
   const timer = setInterval(() => touch(lockFile), heartbeatMs)
   timer.unref()
   return () => {
     clearInterval(timer)
     if (read(lockFile)?.token === holder.token) fs.rmSync(lockFile, { force: true })
   }
+}
+
+/** Of a start that was cut short: Postgres does not start with an empty one. */
+const removeEmptyPid = (dataDir: string): void => {
+  const pidFile = `${dataDir}/postmaster.pid`
+  if (fs.statSync(pidFile, { throwIfNoEntry: false })?.size === 0) fs.rmSync(pidFile, { force: true })
 }
 
 /** The file appears with its content at once: a reader never sees half of it. */

@@ -7,6 +7,7 @@ import { PGlite, type PGliteInterface, type PGliteOptions } from "@electric-sql/
 import * as Effect from "effect/Effect"
 import type * as Scope from "effect/Scope"
 import { clientError, PgliteLocked, sqlError } from "./Errors.ts"
+import { unpacked } from "./Image.ts"
 import { begin } from "./opfs.ts"
 import { directoryOf, exists, storeOf } from "./Store.ts"
 
@@ -71,9 +72,9 @@ const start = (options: OpenOptions): Effect.Effect<PGlite, SqlError> =>
       const dataDir = options.dataDir ?? "memory://"
       const path = /^opfs-ahp:\/\/(.*)$/.exec(dataDir)?.[1]
       const begun = path === undefined ? undefined : await begin(path)
-      const loadDataDir =
+      const image =
         options.image !== undefined && !(await exists(dataDir)) ? await toBlob(options.image) : undefined
-      const fs = path === undefined ? undefined : new (await import("./OpfsStore.ts")).OpfsStore(path)
+      const { fs, loadDataDir } = path === undefined ? { loadDataDir: image } : await opfsStore(path, image)
       const db = await PGlite.create({
         ...options.pgliteOptions,
         dataDir,
@@ -91,6 +92,17 @@ const start = (options: OpenOptions): Effect.Effect<PGlite, SqlError> =>
     },
     catch: (cause) => sqlError(clientError("08001", `PGlite did not start: ${String(cause)}`, cause))
   })
+
+/** Its files are made before they are needed, which takes a while: as many as the image has, and not those of an initdb. */
+const opfsStore = async (path: string, image: Blob | undefined) => {
+  const { OpfsStore } = await import("./OpfsStore.ts")
+  if (image === undefined) return { fs: new OpfsStore(path) }
+  const { files, tarball } = await unpacked(image)
+  return { fs: new OpfsStore(path, { initialPoolSize: files + sparePoolSize }), loadDataDir: tarball }
+}
+
+/** PGlite keeps so many at hand. */
+const sparePoolSize = 100
 
 const close = (db: PGlite): Effect.Effect<void> =>
   Effect.promise(async () => {

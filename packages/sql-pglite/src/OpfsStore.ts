@@ -39,7 +39,7 @@ export class OpfsStore extends OpfsAhpFS {
       state.close()
     }
     const root = await navigator.storage.getDirectory()
-    return this.orFail(() => {
+    const started = await this.orFail(() => {
       // It asks for the root at once, and for all else there.
       const { storage } = navigator
       const { getDirectory } = storage
@@ -50,6 +50,9 @@ export class OpfsStore extends OpfsAhpFS {
         storage.getDirectory = getDirectory
       }
     })
+    // Of a start that was cut short. Postgres does not start with an empty one, and nobody else has this store open.
+    if (Object.hasOwn(this.state.root.children, "postmaster.pid")) this.unlink("/postmaster.pid")
+    return started
   }
 
   override async syncToFs(relaxed?: boolean): Promise<void> {

@@ -39,7 +39,7 @@ export const makeFakeOpfs = (): FakeOpfs => {
     quotaBytes: Number.POSITIVE_INFINITY,
     killAfter: Number.POSITIVE_INFINITY,
     usedBytes: () => used,
-    storage: { getDirectory: async () => directoryOf(root) },
+    storage: { getDirectory: async () => directoryOf(root, life) },
     killed: () => dead.promise,
     kill: () => {
       held.clear()
@@ -48,7 +48,7 @@ export const makeFakeOpfs = (): FakeOpfs => {
     }
   }
   /** Whether what is done has an effect. */
-  const acts = (of = life): boolean => {
+  const acts = (of: number): boolean => {
     if (of !== life) return false
     if (opfs.killAfter <= 0) dead.resolve()
     return opfs.killAfter-- > 0
@@ -63,7 +63,7 @@ export const makeFakeOpfs = (): FakeOpfs => {
     used += size - file.size
     file.size = size
   }
-  const handleOf = (file: File, of = life) => ({
+  const handleOf = (file: File, of: number) => ({
     getSize: () => file.size,
     flush: () => {},
     close: () => {
@@ -88,30 +88,32 @@ export const makeFakeOpfs = (): FakeOpfs => {
       return end === at + given.length ? given.length : 0xffff_fff8
     }
   })
-  const fileOf = (file: File) => ({
+  const fileOf = (file: File, of: number) => ({
     createSyncAccessHandle: async () => {
+      // Whoever was killed gets nothing that others would have to wait for.
+      if (of !== life) return handleOf(file, of)
       if (held.has(file)) throw named("NoModificationAllowedError")
       held.add(file)
-      return handleOf(file)
+      return handleOf(file, of)
     }
   })
-  const directoryOf = (entries: Map<string, Entry>): unknown => ({
+  const directoryOf = (entries: Map<string, Entry>, of: number): unknown => ({
     getDirectoryHandle: async (name: string, { create = false } = {}) => {
       const found = entries.get(name)
-      if (found instanceof Map) return directoryOf(found)
+      if (found instanceof Map) return directoryOf(found, of)
       if (!create) throw named("NotFoundError")
       const made = new Map<string, Entry>()
-      if (acts()) entries.set(name, made)
-      return directoryOf(made)
+      if (acts(of)) entries.set(name, made)
+      return directoryOf(made, of)
     },
     getFileHandle: async (name: string, { create = false } = {}) => {
       const found = entries.get(name)
-      if (found !== undefined && !(found instanceof Map)) return fileOf(found)
+      if (found !== undefined && !(found instanceof Map)) return fileOf(found, of)
       if (!create) throw named("NotFoundError")
       if (used >= opfs.quotaBytes) throw named("QuotaExceededError")
       const made = { bytes: new Uint8Array(0), size: 0 }
-      if (acts()) entries.set(name, made)
-      return fileOf(made)
+      if (acts(of)) entries.set(name, made)
+      return fileOf(made, of)
     },
     removeEntry: async (name: string) => {
       const free = (entry: Entry | undefined): void => {
@@ -119,7 +121,7 @@ export const makeFakeOpfs = (): FakeOpfs => {
         else if (entry !== undefined) used -= entry.size
       }
       if (!entries.has(name)) throw named("NotFoundError")
-      if (!acts()) return
+      if (!acts(of)) return
       free(entries.get(name))
       entries.delete(name)
     },

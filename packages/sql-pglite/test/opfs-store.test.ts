@@ -47,7 +47,9 @@ it("I4: keeps what was committed, wherever it is cut off or full, and opens agai
   let from = 1
   await fc.assert(
     fc.asyncProperty(trouble, async ({ checkpointInterval, killAfter, roomBytes, whenOpening }) => {
+      let isOver = false
       const begin = () => {
+        if (isOver) return
         opfs.killAfter = killAfter
         opfs.quotaBytes = opfs.usedBytes() + roomBytes
       }
@@ -61,6 +63,7 @@ it("I4: keeps what was committed, wherever it is cut off or full, and opens agai
         await commit(client, from, committed)
       }
       await Promise.race([work(), opfs.killed()])
+      isOver = true
       opfs.kill()
       opfs.killAfter = opfs.quotaBytes = never
       const expected = new Set(committed)

@@ -65,6 +65,8 @@ describe("a directory", () => {
 
     await first.close()
     expect(existsSync(`${dataDir}.lock`)).toBe(false)
+    // As a start leaves it that is killed just then.
+    writeFileSync(join(dataDir, "postmaster.pid"), "")
     const second = await openClient({ dataDir })
     expect(await run(second.sql`SELECT a FROM t ORDER BY a`)).toEqual([{ a: 1 }, { a: 2 }])
     await second.close()
