@@ -117,7 +117,12 @@ CREATE POLICY todos_update ON todos FOR UPDATE TO synchrotron_user
 CREATE POLICY todos_delete ON todos FOR DELETE TO synchrotron_user
   USING (list_id IN (SELECT editable_lists()));
 
-GRANT SELECT, INSERT, UPDATE, DELETE ON lists, members, invitations, todos TO synchrotron_user;
+-- Of a list and its people only what actions change: not who they are, which would hand a list or a membership to somebody.
+GRANT SELECT, INSERT, DELETE ON lists, members, invitations, todos TO synchrotron_user;
+GRANT UPDATE (title, last_record) ON lists TO synchrotron_user;
+GRANT UPDATE (role) ON members TO synchrotron_user;
+GRANT UPDATE (role, list_title) ON invitations TO synchrotron_user;
+GRANT UPDATE ON todos TO synchrotron_user;
 GRANT EXECUTE ON FUNCTION my_lists(), editable_lists(), owned_lists() TO synchrotron_user;
 `
 
