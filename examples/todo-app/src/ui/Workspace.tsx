@@ -118,7 +118,8 @@ const useKeys = (
       // A text field takes back what was typed in it.
       if (event.key === "z" && !target.matches("input:not([type=checkbox]), textarea")) {
         event.preventDefault()
-        void undo()
+        // Whoever holds the keys down wants the last thing back, and not everything.
+        if (!event.repeat) void undo()
       }
       if (event.key === "k") {
         event.preventDefault()
