@@ -1,6 +1,7 @@
 /** The rules alone: what people do on one device, without a server. */
 import { createSyncClient, type PromiseClient } from "@synchrotron/sync-client"
-import type { Action } from "@synchrotron/sync-core"
+import { Action, SyncApp } from "@synchrotron/sync-core"
+import { Effect, Schema } from "effect"
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import { app } from "../src/app.ts"
 import { ItemGone, ListFull, ListGone, OwnerStays } from "../src/domain/errors.ts"
@@ -20,12 +21,18 @@ import {
 } from "../src/domain/todos.ts"
 import { planUndoAll } from "../src/domain/undo.ts"
 
+/** Brings about what others did on their devices. */
+const others = Action.make("others", {
+  args: Schema.Struct({ did: Schema.String }),
+  run: ({ args, sql }) => Effect.asVoid(sql.unsafe(args.did))
+})
+
 let client: PromiseClient
 let listId: string
 
 beforeAll(async () => {
   client = await createSyncClient({
-    app,
+    app: { ...app, actions: new Map([...app.actions, [SyncApp.actionKey("others", 1), others.definition]]) },
     dataDir: "memory://",
     userId: "alice",
     paused: true,
@@ -133,14 +140,39 @@ describe("an item", () => {
     expect(await fieldOf(milk, "due")).toBeNull()
   })
 
-  it("goes to another list, where only a member keeps it claimed", async () => {
+  it("goes to another list, in front of another item", async () => {
     const other = await client.execute(createList({ title: "Other", openMax: 3 }))
     const [milk, tea] = [await add("Milk"), await client.execute(addTodo({ listId: other, title: "Tea" }))]
-    await client.execute(claimTodo({ todoId: milk }))
     await client.execute(transferTodo({ todoId: milk, listId: other, before: tea }))
     expect(await titles()).toEqual([])
     expect(await titles(other)).toEqual(["Milk", "Tea"])
-    expect(await fieldOf(milk, "assignee")).toBe("alice")
+  })
+
+  it("is claimed only by who can do it: a viewer and a stranger keep nothing that is opened again or comes", async () => {
+    const bobOf = (list: string, role: string) =>
+      role === "stranger"
+        ? ""
+        : `INSERT INTO members (list_id, user_id, role) VALUES ('${list}', 'bob', '${role}');`
+    for (const role of ["editor", "viewer", "stranger"]) {
+      const [here, there] = [
+        await client.execute(createList({ title: "Here", openMax: 3 })),
+        await client.execute(createList({ title: "There", openMax: 3 }))
+      ]
+      const [again, goes] = [
+        await client.execute(addTodo({ listId: here, title: "Again" })),
+        await client.execute(addTodo({ listId: here, title: "Goes" }))
+      ]
+      await client.execute(
+        others({
+          did: `${bobOf(here, role)}${bobOf(there, role)}
+            UPDATE todos SET assignee = 'bob', done = (id = '${again}') WHERE list_id = '${here}'`
+        })
+      )
+      await client.execute(toggleTodo({ todoId: again, done: false }))
+      await client.execute(transferTodo({ todoId: goes, listId: there, before: null }))
+      const claimed = [await fieldOf(again, "assignee"), await fieldOf(goes, "assignee")]
+      expect(claimed, role).toEqual(role === "editor" ? ["bob", "bob"] : [null, null])
+    }
   })
 
   it("cannot be changed after it was removed, but removed again", async () => {
