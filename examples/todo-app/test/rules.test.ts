@@ -4,10 +4,16 @@ import { Action, SyncApp } from "@synchrotron/sync-core"
 import { Effect, Schema } from "effect"
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import { app } from "../src/app.ts"
-import { ItemGone, ListFull, ListGone, OwnerStays } from "../src/domain/errors.ts"
+import { InvitationGone, ItemGone, ListFull, ListGone, OwnerStays } from "../src/domain/errors.ts"
 import { createList, deleteList, renameList } from "../src/domain/lists.ts"
 import { idOf, nameOf } from "../src/domain/people.ts"
-import { declineInvitation, inviteToList, leaveList, unshareList } from "../src/domain/sharing.ts"
+import {
+  acceptInvitation,
+  declineInvitation,
+  inviteToList,
+  leaveList,
+  unshareList
+} from "../src/domain/sharing.ts"
 import {
   addTodo,
   claimTodo,
@@ -79,6 +85,23 @@ describe("a list", () => {
     await client.execute(declineInvitation({ listId }))
     for (const leave of [unshareList({ listId, userId: "alice" }), leaveList({ listId })])
       await expect(client.execute(leave)).rejects.toBeInstanceOf(OwnerStays)
+  })
+
+  it("is joined by whoever is invited, on however many devices they accept", async () => {
+    const joined = "00000000-0000-4000-8000-000000000001"
+    const roles = () => client.query("SELECT role FROM members WHERE list_id = $1", [joined])
+    const accept = () => client.execute(acceptInvitation({ listId: joined }))
+    await expect(accept()).rejects.toBeInstanceOf(InvitationGone)
+    await client.execute(
+      others({
+        did: `INSERT INTO invitations (list_id, user_id, role, list_title, invited_by)
+          VALUES ('${joined}', 'alice', 'viewer', 'Party', 'bob')`
+      })
+    )
+    for (const _ of ["phone", "laptop"]) {
+      await accept()
+      expect(await roles()).toEqual([{ role: "viewer" }])
+    }
   })
 
   it("can be renamed, and deleted with all that is in it", async () => {
