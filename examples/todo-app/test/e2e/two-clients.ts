@@ -1,7 +1,7 @@
 /** Two people in one window, each with a database of their own. */
 import { join } from "node:path"
 import { expect, it } from "vitest"
-import { openTab, type Stage, violations } from "./harness.ts"
+import { eventually, openTab, type Stage, violations } from "./harness.ts"
 
 export const twoClientsTests = (stage: () => Stage) => {
   it("two people edit a list offline, cross each other, and end with one list and an explanation", async () => {
@@ -29,6 +29,7 @@ export const twoClientsTests = (stage: () => Stage) => {
     await expect
       .poll(() => alice.at("notice").textContent())
       .toContain("“Groceries” is full: it takes 5 open items.")
+    await expect.poll(() => alice.at("add-title").inputValue(), eventually).toBe("Jam")
 
     await bob.claim("Bread")
     await bob.add("Rice")
