@@ -25,6 +25,9 @@ let browser: Browser
 let server: Running | undefined
 const origin = new Origin()
 let context: BrowserContext
+let people = 0
+/** Somebody who was never here, for each test. */
+const person = () => `person-${people}`
 
 /** Puts a build in the place of the other, and lets the server be there. */
 const serve = async (number: 1 | 2) => {
@@ -47,6 +50,7 @@ beforeAll(async () => {
 beforeEach(async () => {
   context = await browser.newContext()
   context.setDefaultTimeout(60_000)
+  people += 1
   await serve(1)
   origin.asked.length = 0
 })
@@ -57,7 +61,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
 })
 
-const open = async (path = "/?user=alice"): Promise<Page> => {
+const open = async (path = `/?user=${person()}`): Promise<Page> => {
   const page = await context.newPage()
   await page.goto(origin.url + path)
   return page
@@ -71,12 +75,11 @@ const add = async (page: Page, title: string) => {
   await page.getByTestId("add-title").fill(title)
   await page.getByTestId("add").click()
 }
-/** Resolves when the list is there, which whoever comes first makes. */
-const list = async (page: Page) => {
-  const start = page.getByTestId("start")
-  await start.or(page.getByTestId("add-title")).waitFor()
-  if (await start.isVisible()) await start.click()
-  await expect.poll(() => items(page), eventually).toContain("Milk")
+const showsList = (page: Page) => expect.poll(() => items(page), eventually).toContain("Milk")
+/** Resolves when the person's list is there. */
+const start = async (page: Page) => {
+  await page.getByTestId("start").click()
+  await showsList(page)
 }
 const waiting = (page: Page) => page.getByTestId("pending-count").count()
 const buildOf = (page: Page) => page.evaluate(() => (window as unknown as { build: number }).build)
@@ -94,7 +97,7 @@ const caches = (page: Page) =>
 const opensOffline = async (page: Page) => {
   await context.setOffline(true)
   await page.reload()
-  await expect.poll(() => items(page), eventually).toContain("Milk")
+  await showsList(page)
   await context.setOffline(false)
 }
 /** What a browser does by itself when somebody comes back to the tab. */
@@ -144,7 +147,7 @@ describe("the page", { timeout: 240_000 }, () => {
     await expect.poll(() => waiting(page), eventually).toBe(0)
     const elsewhere = await browser.newContext()
     const fresh = await elsewhere.newPage()
-    await fresh.goto(`${origin.url}/?user=alice`)
+    await fresh.goto(`${origin.url}/?user=${person()}`)
     await expect.poll(() => items(fresh), eventually).toEqual(["Milk", "Bread", "Apples", "Eggs"])
     await elsewhere.close()
 
@@ -155,7 +158,7 @@ describe("the page", { timeout: 240_000 }, () => {
     const said: Array<string> = []
     context.on("console", (message) => said.push(message.text()))
     const page = await open()
-    await list(page)
+    await start(page)
     await kept(page)
     const asked = askedFor().filter((path) => path.startsWith("/assets/"))
     expect(asked.filter((path, at) => asked.indexOf(path) !== at)).toEqual([])
@@ -169,21 +172,21 @@ describe("the page", { timeout: 240_000 }, () => {
 
     origin.asked.length = 0
     const second = await open()
-    await list(second)
+    await showsList(second)
     const files = new Set(filesOf(builds[1]))
     expect(askedFor().filter((path) => files.has(path))).toEqual([])
   })
 
   it("keeps the old build until somebody takes the new one, in all tabs", async () => {
     const page = await open()
-    await list(page)
+    await start(page)
     await kept(page)
     await page.reload()
     await serve(2)
     await offered(page)
     const other = await open()
     expect([await buildOf(page), await buildOf(other)]).toEqual([1, 1])
-    await expect.poll(() => items(page), eventually).toContain("Milk")
+    await showsList(page)
     await add(page, "Pears")
     await expect.poll(() => items(other), eventually).toContain("Pears")
     expect(Object.keys(await caches(page))).toHaveLength(2)
@@ -216,7 +219,7 @@ describe("the page", { timeout: 240_000 }, () => {
     await first.close()
     await serve(1)
     const page = await open()
-    await list(page)
+    await start(page)
     await kept(page)
     expect(Object.values(await caches(page))).toEqual([filesOf(builds[1])])
     await opensOffline(page)
@@ -230,7 +233,7 @@ describe("the page", { timeout: 240_000 }, () => {
       }, eventually)
       .toBe(false)
     await page.reload()
-    await expect.poll(() => items(page), eventually).toContain("Milk")
+    await showsList(page)
     expect(await buildOf(page)).toBe(1)
     await serve(2)
     await offered(page)
@@ -251,7 +254,7 @@ describe("while it is developed", { timeout: 240_000 }, () => {
     await origin.listen(server.url)
     const page = await open()
     await page.locator('script[src="/@vite/client"]').waitFor({ state: "attached" })
-    await page.goto(`${server.url}/?user=alice`)
+    await page.goto(`${server.url}/?user=${person()}`)
     await page.getByTestId("start").click()
     await expect.poll(() => items(page), eventually).toEqual(["Milk", "Bread", "Apples"])
     expect(await page.evaluate(async () => (await navigator.serviceWorker.getRegistrations()).length)).toBe(0)
