@@ -13,9 +13,10 @@ import { type Running, startServer } from "./support/server.ts"
 const folder = mkdtempSync(join(tmpdir(), "todo-app-pwa-"))
 const eventually = { timeout: 60_000, interval: 100 }
 
-/** The same application twice, told apart by a number that stands in its page and in its script. */
-const builds = { 1: join(folder, "build-1"), 2: join(folder, "build-2") }
-const numbered = (number: 1 | 2): Plugin => ({
+/** The same application three times, told apart by a number that stands in its page and in its script. */
+const builds = { 1: join(folder, "build-1"), 2: join(folder, "build-2"), 3: join(folder, "build-3") }
+type Build = keyof typeof builds
+const numbered = (number: Build): Plugin => ({
   name: "numbered",
   transform: (code, id) => (id.endsWith("/src/main.tsx") ? `${code}\nwindow.build = ${number}` : undefined),
   transformIndexHtml: (html) => html.replace("<head>", `<head><meta name="build" content="${number}">`)
@@ -30,7 +31,7 @@ let people = 0
 const person = () => `person-${people}`
 
 /** Puts a build in the place of the other, and lets the server be there. */
-const serve = async (number: 1 | 2) => {
+const serve = async (number: Build) => {
   rmSync(join(folder, "page"), { force: true })
   symlinkSync(builds[number], join(folder, "page"), "junction")
   server ??= await startServer(join(folder, "data"), "--built", join(folder, "page"))
@@ -46,6 +47,7 @@ beforeAll(async () => {
   browser = await launchBrowser(inject("chromiumPath"))
   await buildPage(builds[1], numbered(1))
   await buildPage(builds[2], numbered(2))
+  await buildPage(builds[3], numbered(3))
 }, 240_000)
 beforeEach(async () => {
   context = await browser.newContext()
@@ -210,6 +212,29 @@ describe("the page", { timeout: 240_000 }, () => {
         return number
       }, eventually)
       .toBe(1)
+  })
+
+  it("keeps a build that is being fetched while another one takes over, and offers it to the tabs", async () => {
+    const page = await open()
+    await start(page)
+    await kept(page)
+    await page.reload()
+    await serve(2)
+    await offered(page)
+    await serve(3)
+    const fetching = origin.hold((path) => path.endsWith("/icons/192.png"))
+    await comeBack(page)
+    await fetching.begun
+    await takeOffer(page)
+    await expect.poll(() => buildOf(page).catch(() => 0), eventually).toBe(2)
+    // Opened while there was nothing to offer yet.
+    await showsList(page)
+    fetching.end()
+    await page.getByTestId("new-version").waitFor()
+    await takeOffer(page)
+    await expect.poll(() => buildOf(page).catch(() => 0), eventually).toBe(3)
+    await expect.poll(async () => Object.values(await caches(page)), eventually).toEqual([filesOf(builds[3])])
+    await opensOffline(page)
   })
 
   it("opens after a first visit and an update that were cut short", async () => {
