@@ -166,7 +166,8 @@ const useFocusOn = (
 ) => {
   useEffect(() => {
     if (!there || todoId === undefined) return
-    section.current?.querySelector<HTMLElement>(`[data-id="${todoId}"] .todo-text button`)?.focus()
+    const row = section.current?.querySelector<HTMLElement>(`[data-id="${todoId}"]`)
+    ;(row?.querySelector<HTMLElement>(".todo-text button") ?? row)?.focus()
   }, [section, todoId, there])
 }
 

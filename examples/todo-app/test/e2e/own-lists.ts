@@ -127,8 +127,28 @@ export const ownListsTests = (stage: () => Stage) => {
     await frida.sees("open", ["Bread", "Apples", "Milk"])
     await frida.sees("waiting", 0)
     expect(await frida.open()).toEqual(["Bread", "Apples", "Milk"])
+    const takenBack = await frida.at("said").getByText("Taken back").elementHandle()
     await page.keyboard.press("Control+z")
     await frida.sees("open", ["Milk", "Bread", "Apples"])
+
+    // The same is said anew.
+    await expect.poll(() => takenBack?.evaluate((said) => said.isConnected), eventually).toBe(false)
+    await frida.sees("said", "Taken back")
+
+    // A field gives the focus back to its button.
+    for (const [key, title] of [
+      ["Escape", "Apples"],
+      ["Enter", "Pears"],
+      ["Enter", "Apples"]
+    ] as const) {
+      await frida.panel.locator(".todo-text button").last().click()
+      await page.keyboard.type(key === "Escape" ? "Nothing" : title)
+      await page.keyboard.press(key)
+      await frida.sees("open", ["Milk", "Bread", title])
+      await expect
+        .poll(() => page.evaluate(() => document.activeElement?.textContent), eventually)
+        .toBe(`${title}, edit item`)
+    }
 
     // A day that has passed stands out.
     await frida.item("Bread").hover()
@@ -138,6 +158,7 @@ export const ownListsTests = (stage: () => Stage) => {
     await expect
       .poll(() => frida.item("Bread").getByTestId("due").textContent(), eventually)
       .toBe("Overdue: Feb 29, 2020")
+    await expect.poll(focused, eventually).toBe("Due date of Bread")
     expect(await violations(page)).toEqual([])
 
     // On a phone the lists are in a drawer.
@@ -148,6 +169,9 @@ export const ownListsTests = (stage: () => Stage) => {
     expect(await violations(page)).toEqual([])
     await page.keyboard.press("Escape")
     expect(await frida.at("new-list").isVisible()).toBe(false)
+    await page.keyboard.press("Control+k")
+    await expect.poll(focused, eventually).toBe("Search all lists")
+    await page.keyboard.press("Escape")
     await page.setViewportSize({ width: 1280, height: 800 })
 
     // All lists are searched; what was found has the focus.
@@ -182,7 +206,9 @@ export const ownListsTests = (stage: () => Stage) => {
     await frida.at("select").click()
     await frida.item("Milk").getByTestId("choose").check()
     await frida.item("Apples").getByTestId("choose").check()
-    await frida.at("move-all").selectOption("Weekend")
+    await frida.at("move-to").selectOption("Weekend")
+    expect(await frida.open()).toEqual(["Milk", "Bread", "Apples"])
+    await frida.at("move-all").click()
     await frida.sees("open", ["Bread"])
     await page.keyboard.press("Control+z")
     await frida.sees("open", ["Milk", "Bread", "Apples"])

@@ -51,6 +51,12 @@ export const sharingTests = (stage: () => Stage) => {
     expect(await hugo.at("role").textContent()).toBe("Shared by Gina, you can view it")
     for (const control of ["add-title", "claim", "grip", "select"])
       expect(await hugo.at(control).count()).toBe(0)
+    // What is found has the focus also where there is nothing to press.
+    await hugo.at("search").fill("lamps")
+    await hugo.at("found").click()
+    await expect
+      .poll(() => other.page.evaluate(() => document.activeElement?.getAttribute("data-title")), eventually)
+      .toBe("Lamps")
     await hugo.at("dismiss").click()
     await hugo.sees("refused", [])
 
