@@ -1,12 +1,17 @@
 /** The rules alone: what people do on one device, without a server. */
+import { createHash } from "node:crypto"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { createSyncClient, type PromiseClient } from "@synchrotron/sync-client"
-import { Action, SyncApp } from "@synchrotron/sync-core"
+import { Action, SyncApp, SyncTable } from "@synchrotron/sync-core"
 import { Effect, Schema } from "effect"
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import { app } from "../src/app.ts"
 import { InvitationGone, ItemGone, ListFull, ListGone, OwnerStays } from "../src/domain/errors.ts"
 import { createList, deleteList, renameList } from "../src/domain/lists.ts"
 import { idOf, nameOf } from "../src/domain/people.ts"
+import { migrations } from "../src/domain/schema.ts"
 import {
   acceptInvitation,
   declineInvitation,
@@ -33,12 +38,17 @@ const others = Action.make("others", {
   run: ({ args, sql }) => Effect.asVoid(sql.unsafe(args.did))
 })
 
+const withOthers: SyncApp.SyncApp = {
+  ...app,
+  actions: new Map([...app.actions, [SyncApp.actionKey("others", 1), others.definition]])
+}
+
 let client: PromiseClient
 let listId: string
 
 beforeAll(async () => {
   client = await createSyncClient({
-    app: { ...app, actions: new Map([...app.actions, [SyncApp.actionKey("others", 1), others.definition]]) },
+    app: withOthers,
     dataDir: "memory://",
     userId: "alice",
     paused: true,
@@ -266,6 +276,55 @@ describe("taking back", () => {
       createList({ title: "New", openMax: 3 })
     ])
       expect(await planUndoAll(client.query, [operation], "alice")).toBeUndefined()
+  })
+})
+
+describe("a device of an earlier version", () => {
+  it("has had migrations that never change", () => {
+    const hash = createHash("sha256").update(JSON.stringify(migrations[0])).digest("hex")
+    expect(hash.slice(0, 16)).toBe("a3ad2f1f63e30b16")
+  })
+
+  it("goes on with what was done on it and not sent", async () => {
+    const dataDir = mkdtempSync(join(tmpdir(), "todo-app-before-"))
+    const openWith = (one: SyncApp.SyncApp) =>
+      createSyncClient({
+        app: one,
+        dataDir,
+        userId: "alice",
+        paused: true,
+        server: { url: "http://localhost:0", token: "unused" }
+      })
+    const first = SyncApp.make({
+      name: app.name,
+      migrations: migrations.slice(0, 1),
+      tables: ["lists", "members", "todos"].map((table) => SyncTable.make(table, { audience: "'list'" })),
+      actions: [createList, addTodo, others],
+      audiences: "SELECT 'list'"
+    })
+    try {
+      const before = await openWith(first)
+      const list = await before.execute(createList({ title: "Groceries", openMax: 3 }))
+      const milk = await before.execute(addTodo({ listId: list, title: "Milk" }))
+      await before.execute(
+        others({ did: `INSERT INTO members (list_id, user_id) VALUES ('${list}', 'bob')` })
+      )
+      await before.close()
+      const after = await openWith(withOthers)
+      expect(await after.pending()).toHaveLength(3)
+      await after.execute(setDue({ todoId: milk, due: "2026-11-22" }))
+      expect(
+        await after.query(
+          `SELECT l.title AS list, t.title, t.due::text, (SELECT array_agg(user_id || ' ' || role ORDER BY 1) FROM members) AS members
+          FROM lists l JOIN todos t ON t.list_id = l.id`
+        )
+      ).toEqual([
+        { list: "Groceries", title: "Milk", due: "2026-11-22", members: ["alice owner", "bob editor"] }
+      ])
+      await after.close()
+    } finally {
+      rmSync(dataDir, { recursive: true, force: true, maxRetries: 5 })
+    }
   })
 })
 
