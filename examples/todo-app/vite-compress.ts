@@ -1,6 +1,6 @@
 /**
- * Vite plugin: writes `.br` and `.gz` beside each file of the build that gets smaller by it, for a server that sends them as
- * they are. Compressing takes seconds, so what the last build had is kept in `node_modules/.cache`.
+ * Vite plugin: writes `.br` and `.gz` beside each file of the build whose kind gets smaller by it, for a server that sends
+ * them as they are. Compressing takes seconds, so what the last build had is kept in `node_modules/.cache`.
  */
 import { createHash } from "node:crypto"
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs"

@@ -13,9 +13,10 @@ import { type Running, startServer } from "./support/server.ts"
 const folder = mkdtempSync(join(tmpdir(), "todo-app-pwa-"))
 const eventually = { timeout: 60_000, interval: 100 }
 
-/** The same application twice, told apart by a number that stands in its page and in its script. */
-const builds = { 1: join(folder, "build-1"), 2: join(folder, "build-2") }
-const numbered = (number: 1 | 2): Plugin => ({
+/** The same application three times, told apart by a number that stands in its page and in its script. */
+const builds = { 1: join(folder, "build-1"), 2: join(folder, "build-2"), 3: join(folder, "build-3") }
+type Build = keyof typeof builds
+const numbered = (number: Build): Plugin => ({
   name: "numbered",
   transform: (code, id) => (id.endsWith("/src/main.tsx") ? `${code}\nwindow.build = ${number}` : undefined),
   transformIndexHtml: (html) => html.replace("<head>", `<head><meta name="build" content="${number}">`)
@@ -25,9 +26,12 @@ let browser: Browser
 let server: Running | undefined
 const origin = new Origin()
 let context: BrowserContext
+let people = 0
+/** Somebody who was never here, for each test. */
+const person = () => `person-${people}`
 
 /** Puts a build in the place of the other, and lets the server be there. */
-const serve = async (number: 1 | 2) => {
+const serve = async (number: Build) => {
   rmSync(join(folder, "page"), { force: true })
   symlinkSync(builds[number], join(folder, "page"), "junction")
   server ??= await startServer(join(folder, "data"), "--built", join(folder, "page"))
@@ -43,10 +47,12 @@ beforeAll(async () => {
   browser = await launchBrowser(inject("chromiumPath"))
   await buildPage(builds[1], numbered(1))
   await buildPage(builds[2], numbered(2))
+  await buildPage(builds[3], numbered(3))
 }, 240_000)
 beforeEach(async () => {
   context = await browser.newContext()
   context.setDefaultTimeout(60_000)
+  people += 1
   await serve(1)
   origin.asked.length = 0
 })
@@ -57,7 +63,7 @@ afterAll(async () => {
   rmSync(folder, { recursive: true, force: true, maxRetries: 5 })
 })
 
-const open = async (path = "/?user=alice"): Promise<Page> => {
+const open = async (path = `/?user=${person()}`): Promise<Page> => {
   const page = await context.newPage()
   await page.goto(origin.url + path)
   return page
@@ -71,12 +77,11 @@ const add = async (page: Page, title: string) => {
   await page.getByTestId("add-title").fill(title)
   await page.getByTestId("add").click()
 }
-/** Resolves when the list is there, which whoever comes first makes. */
-const list = async (page: Page) => {
-  const start = page.getByTestId("start")
-  await start.or(page.getByTestId("add-title")).waitFor()
-  if (await start.isVisible()) await start.click()
-  await expect.poll(() => items(page), eventually).toContain("Milk")
+const showsList = (page: Page) => expect.poll(() => items(page), eventually).toContain("Milk")
+/** Resolves when the person's list is there. */
+const start = async (page: Page) => {
+  await page.getByTestId("start").click()
+  await showsList(page)
 }
 const waiting = (page: Page) => page.getByTestId("pending-count").count()
 const buildOf = (page: Page) => page.evaluate(() => (window as unknown as { build: number }).build)
@@ -94,7 +99,7 @@ const caches = (page: Page) =>
 const opensOffline = async (page: Page) => {
   await context.setOffline(true)
   await page.reload()
-  await expect.poll(() => items(page), eventually).toContain("Milk")
+  await showsList(page)
   await context.setOffline(false)
 }
 /** What a browser does by itself when somebody comes back to the tab. */
@@ -144,7 +149,7 @@ describe("the page", { timeout: 240_000 }, () => {
     await expect.poll(() => waiting(page), eventually).toBe(0)
     const elsewhere = await browser.newContext()
     const fresh = await elsewhere.newPage()
-    await fresh.goto(`${origin.url}/?user=alice`)
+    await fresh.goto(`${origin.url}/?user=${person()}`)
     await expect.poll(() => items(fresh), eventually).toEqual(["Milk", "Bread", "Apples", "Eggs"])
     await elsewhere.close()
 
@@ -155,7 +160,7 @@ describe("the page", { timeout: 240_000 }, () => {
     const said: Array<string> = []
     context.on("console", (message) => said.push(message.text()))
     const page = await open()
-    await list(page)
+    await start(page)
     await kept(page)
     const asked = askedFor().filter((path) => path.startsWith("/assets/"))
     expect(asked.filter((path, at) => asked.indexOf(path) !== at)).toEqual([])
@@ -169,21 +174,21 @@ describe("the page", { timeout: 240_000 }, () => {
 
     origin.asked.length = 0
     const second = await open()
-    await list(second)
+    await showsList(second)
     const files = new Set(filesOf(builds[1]))
     expect(askedFor().filter((path) => files.has(path))).toEqual([])
   })
 
   it("keeps the old build until somebody takes the new one, in all tabs", async () => {
     const page = await open()
-    await list(page)
+    await start(page)
     await kept(page)
     await page.reload()
     await serve(2)
     await offered(page)
     const other = await open()
     expect([await buildOf(page), await buildOf(other)]).toEqual([1, 1])
-    await expect.poll(() => items(page), eventually).toContain("Milk")
+    await showsList(page)
     await add(page, "Pears")
     await expect.poll(() => items(other), eventually).toContain("Pears")
     expect(Object.keys(await caches(page))).toHaveLength(2)
@@ -209,6 +214,29 @@ describe("the page", { timeout: 240_000 }, () => {
       .toBe(1)
   })
 
+  it("keeps a build that is being fetched while another one takes over, and offers it to the tabs", async () => {
+    const page = await open()
+    await start(page)
+    await kept(page)
+    await page.reload()
+    await serve(2)
+    await offered(page)
+    await serve(3)
+    const fetching = origin.hold((path) => path.endsWith("/icons/192.png"))
+    await comeBack(page)
+    await fetching.begun
+    await takeOffer(page)
+    await expect.poll(() => buildOf(page).catch(() => 0), eventually).toBe(2)
+    // Opened while there was nothing to offer yet.
+    await showsList(page)
+    fetching.end()
+    await page.getByTestId("new-version").waitFor()
+    await takeOffer(page)
+    await expect.poll(() => buildOf(page).catch(() => 0), eventually).toBe(3)
+    await expect.poll(async () => Object.values(await caches(page)), eventually).toEqual([filesOf(builds[3])])
+    await opensOffline(page)
+  })
+
   it("opens after a first visit and an update that were cut short", async () => {
     origin.diesAt = (path) => path.endsWith("/icons/192.png")
     const first = await open()
@@ -216,7 +244,7 @@ describe("the page", { timeout: 240_000 }, () => {
     await first.close()
     await serve(1)
     const page = await open()
-    await list(page)
+    await start(page)
     await kept(page)
     expect(Object.values(await caches(page))).toEqual([filesOf(builds[1])])
     await opensOffline(page)
@@ -230,7 +258,7 @@ describe("the page", { timeout: 240_000 }, () => {
       }, eventually)
       .toBe(false)
     await page.reload()
-    await expect.poll(() => items(page), eventually).toContain("Milk")
+    await showsList(page)
     expect(await buildOf(page)).toBe(1)
     await serve(2)
     await offered(page)
@@ -251,7 +279,7 @@ describe("while it is developed", { timeout: 240_000 }, () => {
     await origin.listen(server.url)
     const page = await open()
     await page.locator('script[src="/@vite/client"]').waitFor({ state: "attached" })
-    await page.goto(`${server.url}/?user=alice`)
+    await page.goto(`${server.url}/?user=${person()}`)
     await page.getByTestId("start").click()
     await expect.poll(() => items(page), eventually).toEqual(["Milk", "Bread", "Apples"])
     expect(await page.evaluate(async () => (await navigator.serviceWorker.getRegistrations()).length)).toBe(0)

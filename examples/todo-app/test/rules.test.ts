@@ -1,12 +1,24 @@
 /** The rules alone: what people do on one device, without a server. */
+import { createHash } from "node:crypto"
+import { mkdtempSync, rmSync } from "node:fs"
+import { tmpdir } from "node:os"
+import { join } from "node:path"
 import { createSyncClient, type PromiseClient } from "@synchrotron/sync-client"
-import type { Action } from "@synchrotron/sync-core"
+import { Action, SyncApp, SyncTable } from "@synchrotron/sync-core"
+import { Effect, Schema } from "effect"
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest"
 import { app } from "../src/app.ts"
-import { ItemGone, ListFull, ListGone, OwnerStays } from "../src/domain/errors.ts"
+import { InvitationGone, ItemGone, ListFull, ListGone, OwnerStays } from "../src/domain/errors.ts"
 import { createList, deleteList, renameList } from "../src/domain/lists.ts"
 import { idOf, nameOf } from "../src/domain/people.ts"
-import { declineInvitation, inviteToList, leaveList, unshareList } from "../src/domain/sharing.ts"
+import { migrations } from "../src/domain/schema.ts"
+import {
+  acceptInvitation,
+  declineInvitation,
+  inviteToList,
+  leaveList,
+  unshareList
+} from "../src/domain/sharing.ts"
 import {
   addTodo,
   claimTodo,
@@ -20,12 +32,23 @@ import {
 } from "../src/domain/todos.ts"
 import { planUndoAll } from "../src/domain/undo.ts"
 
+/** Brings about what others did on their devices. */
+const others = Action.make("others", {
+  args: Schema.Struct({ did: Schema.String }),
+  run: ({ args, sql }) => Effect.asVoid(sql.unsafe(args.did))
+})
+
+const withOthers: SyncApp.SyncApp = {
+  ...app,
+  actions: new Map([...app.actions, [SyncApp.actionKey("others", 1), others.definition]])
+}
+
 let client: PromiseClient
 let listId: string
 
 beforeAll(async () => {
   client = await createSyncClient({
-    app,
+    app: withOthers,
     dataDir: "memory://",
     userId: "alice",
     paused: true,
@@ -72,6 +95,23 @@ describe("a list", () => {
     await client.execute(declineInvitation({ listId }))
     for (const leave of [unshareList({ listId, userId: "alice" }), leaveList({ listId })])
       await expect(client.execute(leave)).rejects.toBeInstanceOf(OwnerStays)
+  })
+
+  it("is joined by whoever is invited, on however many devices they accept", async () => {
+    const joined = "00000000-0000-4000-8000-000000000001"
+    const roles = () => client.query("SELECT role FROM members WHERE list_id = $1", [joined])
+    const accept = () => client.execute(acceptInvitation({ listId: joined }))
+    await expect(accept()).rejects.toBeInstanceOf(InvitationGone)
+    await client.execute(
+      others({
+        did: `INSERT INTO invitations (list_id, user_id, role, list_title, invited_by)
+          VALUES ('${joined}', 'alice', 'viewer', 'Party', 'bob')`
+      })
+    )
+    for (const _ of ["phone", "laptop"]) {
+      await accept()
+      expect(await roles()).toEqual([{ role: "viewer" }])
+    }
   })
 
   it("can be renamed, and deleted with all that is in it", async () => {
@@ -133,14 +173,39 @@ describe("an item", () => {
     expect(await fieldOf(milk, "due")).toBeNull()
   })
 
-  it("goes to another list, where only a member keeps it claimed", async () => {
+  it("goes to another list, in front of another item", async () => {
     const other = await client.execute(createList({ title: "Other", openMax: 3 }))
     const [milk, tea] = [await add("Milk"), await client.execute(addTodo({ listId: other, title: "Tea" }))]
-    await client.execute(claimTodo({ todoId: milk }))
     await client.execute(transferTodo({ todoId: milk, listId: other, before: tea }))
     expect(await titles()).toEqual([])
     expect(await titles(other)).toEqual(["Milk", "Tea"])
-    expect(await fieldOf(milk, "assignee")).toBe("alice")
+  })
+
+  it("is claimed only by who can do it: a viewer and a stranger keep nothing that is opened again or comes", async () => {
+    const bobOf = (list: string, role: string) =>
+      role === "stranger"
+        ? ""
+        : `INSERT INTO members (list_id, user_id, role) VALUES ('${list}', 'bob', '${role}');`
+    for (const role of ["editor", "viewer", "stranger"]) {
+      const [here, there] = [
+        await client.execute(createList({ title: "Here", openMax: 3 })),
+        await client.execute(createList({ title: "There", openMax: 3 }))
+      ]
+      const [again, goes] = [
+        await client.execute(addTodo({ listId: here, title: "Again" })),
+        await client.execute(addTodo({ listId: here, title: "Goes" }))
+      ]
+      await client.execute(
+        others({
+          did: `${bobOf(here, role)}${bobOf(there, role)}
+            UPDATE todos SET assignee = 'bob', done = (id = '${again}') WHERE list_id = '${here}'`
+        })
+      )
+      await client.execute(toggleTodo({ todoId: again, done: false }))
+      await client.execute(transferTodo({ todoId: goes, listId: there, before: null }))
+      const claimed = [await fieldOf(again, "assignee"), await fieldOf(goes, "assignee")]
+      expect(claimed, role).toEqual(role === "editor" ? ["bob", "bob"] : [null, null])
+    }
   })
 
   it("cannot be changed after it was removed, but removed again", async () => {
@@ -191,7 +256,6 @@ describe("taking back", () => {
       [claimTodo({ todoId: a })],
       [releaseTodo({ todoId: b })],
       [renameList({ listId, title: "Food" })],
-      [createList({ title: "New", openMax: 3 })],
       [addTodo({ listId: other, title: "x" })],
       [a, b, c].map((todoId) => toggleTodo({ todoId, done: true })),
       [a, b].map((todoId) => transferTodo({ todoId, listId: other, before: null })),
@@ -207,8 +271,60 @@ describe("taking back", () => {
   })
 
   it("is not offered for what others would have to agree to", async () => {
-    const invite = inviteToList({ listId, userId: "bob", role: "editor" })
-    expect(await planUndoAll(client.query, [invite], "alice")).toBeUndefined()
+    for (const operation of [
+      inviteToList({ listId, userId: "bob", role: "editor" }),
+      createList({ title: "New", openMax: 3 })
+    ])
+      expect(await planUndoAll(client.query, [operation], "alice")).toBeUndefined()
+  })
+})
+
+describe("a device of an earlier version", () => {
+  it("has had migrations that never change", () => {
+    const hash = createHash("sha256").update(JSON.stringify(migrations[0])).digest("hex")
+    expect(hash.slice(0, 16)).toBe("a3ad2f1f63e30b16")
+  })
+
+  it("goes on with what was done on it and not sent", async () => {
+    const dataDir = mkdtempSync(join(tmpdir(), "todo-app-before-"))
+    const openWith = (one: SyncApp.SyncApp) =>
+      createSyncClient({
+        app: one,
+        dataDir,
+        userId: "alice",
+        paused: true,
+        server: { url: "http://localhost:0", token: "unused" }
+      })
+    const first = SyncApp.make({
+      name: app.name,
+      migrations: migrations.slice(0, 1),
+      tables: ["lists", "members", "todos"].map((table) => SyncTable.make(table, { audience: "'list'" })),
+      actions: [createList, addTodo, others],
+      audiences: "SELECT 'list'"
+    })
+    try {
+      const before = await openWith(first)
+      const list = await before.execute(createList({ title: "Groceries", openMax: 3 }))
+      const milk = await before.execute(addTodo({ listId: list, title: "Milk" }))
+      await before.execute(
+        others({ did: `INSERT INTO members (list_id, user_id) VALUES ('${list}', 'bob')` })
+      )
+      await before.close()
+      const after = await openWith(withOthers)
+      expect(await after.pending()).toHaveLength(3)
+      await after.execute(setDue({ todoId: milk, due: "2026-11-22" }))
+      expect(
+        await after.query(
+          `SELECT l.title AS list, t.title, t.due::text, (SELECT array_agg(user_id || ' ' || role ORDER BY 1) FROM members) AS members
+          FROM lists l JOIN todos t ON t.list_id = l.id`
+        )
+      ).toEqual([
+        { list: "Groceries", title: "Milk", due: "2026-11-22", members: ["alice owner", "bob editor"] }
+      ])
+      await after.close()
+    } finally {
+      rmSync(dataDir, { recursive: true, force: true, maxRetries: 5 })
+    }
   })
 })
 

@@ -88,12 +88,12 @@ export class NotMember extends Schema.TaggedError<NotMember>()("NotMember", {
   }
 }
 
-/** The invitation was taken back, or answered on another device. */
+/** The invitation was taken back, or declined on another device. */
 export class InvitationGone extends Schema.TaggedError<InvitationGone>()("InvitationGone", {
   listId: Schema.String
 }) {
   override get message() {
-    return "The invitation was taken back before it was accepted."
+    return "The invitation was taken back or declined before it was accepted."
   }
 }
 

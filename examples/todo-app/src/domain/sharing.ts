@@ -37,7 +37,11 @@ export const acceptInvitation = Action.make("list.accept", {
       const me = ctx.principal.userId
       const [invitation] = yield* sql<{ readonly role: GivenRole }>`
         SELECT role FROM invitations WHERE list_id = ${listId} AND user_id = ${me}`
-      if (invitation === undefined) return yield* new InvitationGone({ listId })
+      if (invitation === undefined) {
+        // Accepted on another device already: it is what the author wanted.
+        if ((yield* roleOf(sql, listId, me)) !== undefined) return
+        return yield* new InvitationGone({ listId })
+      }
       yield* sql`INSERT INTO members (list_id, user_id, role) VALUES (${listId}, ${me}, ${invitation.role})
         ON CONFLICT DO NOTHING`
       yield* sql`DELETE FROM invitations WHERE list_id = ${listId} AND user_id = ${me}`

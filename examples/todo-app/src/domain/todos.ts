@@ -38,7 +38,8 @@ export const addTodo = Action.make("todo.add", {
 
 /**
  * Marks an item as done, or opens it again. The arguments say which of the two, so that two people who both
- * tick off the same item while offline agree instead of undoing each other.
+ * tick off the same item while offline agree instead of undoing each other. Whoever had claimed the item keeps it when they
+ * may still change the list.
  */
 export const toggleTodo = Action.make("todo.toggle", {
   args: Schema.Struct({ todoId: Id, done: Schema.Boolean }),
@@ -47,7 +48,9 @@ export const toggleTodo = Action.make("todo.toggle", {
       const todo = yield* requireTodo(sql, args.todoId, ctx.principal.userId)
       if (todo.done === args.done) return
       if (!args.done) yield* requireRoom(sql, todo.list_id, ctx.principal.userId)
-      yield* sql`UPDATE todos SET done = ${args.done}, last_record = ${ctx.id} WHERE id = ${args.todoId}`
+      yield* sql`UPDATE todos SET done = ${args.done}, last_record = ${ctx.id},
+          assignee = CASE WHEN ${args.done} THEN assignee ELSE ${claimant(sql, todo.list_id)} END
+        WHERE id = ${args.todoId}`
     })
 })
 
@@ -87,7 +90,7 @@ export const moveTodo = Action.make("todo.move", {
 
 /**
  * Moves an item to another list that the author may change: in front of `before`, or to the end. Whoever had claimed it
- * keeps it when they are a member there, too.
+ * keeps it when they may change that list, too.
  */
 export const transferTodo = Action.make("todo.transfer", {
   args: Schema.Struct({ todoId: Id, listId: Id, before: Schema.NullOr(Id) }),
@@ -100,7 +103,7 @@ export const transferTodo = Action.make("todo.transfer", {
       else yield* requireRoom(sql, args.listId, me)
       yield* sql`UPDATE todos SET list_id = ${args.listId}, last_record = ${ctx.id},
           position = (SELECT coalesce(max(position), 0) + 1 FROM todos WHERE list_id = ${args.listId}),
-          assignee = (SELECT user_id FROM members WHERE list_id = ${args.listId} AND user_id = todos.assignee)
+          assignee = ${claimant(sql, args.listId)}
         WHERE id = ${args.todoId}`
       if (args.before !== null) yield* place(sql, args)
     })
@@ -186,6 +189,10 @@ const requireTodo = (sql: Sql, todoId: string, me: string) =>
     yield* requireEditor(sql, todo.list_id, me)
     return todo
   })
+
+/** Who has claimed the item that is being updated; nobody when they may not change the list, and so could not release it. */
+const claimant = (sql: Sql, listId: string) =>
+  sql`(SELECT user_id FROM members WHERE list_id = ${listId} AND user_id = todos.assignee AND role <> 'viewer')`
 
 /** Puts an item of the list in front of another of it, or at its end; false when that other is not there. */
 const place = (

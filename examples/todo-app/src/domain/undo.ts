@@ -2,10 +2,10 @@
  * Taking back one's own last action: by a new action that does the opposite, which others see like any other.
  *
  * What the opposite is has to be read before the action runs ({@link planUndo}); some of it, such as the id of a new item,
- * is known only afterwards.
+ * is known only afterwards. A new list has none: deleting it would take it from everybody who has joined it meanwhile.
  */
 import type { Action } from "@synchrotron/sync-core"
-import { createList, deleteList, renameList } from "./lists.ts"
+import { renameList } from "./lists.ts"
 import { changeRole } from "./sharing.ts"
 import {
   addTodo,
@@ -81,7 +81,6 @@ const ofItem =
 
 const plans: Readonly<Record<string, Plan>> = {
   [addTodo.actionName]: async () => (id) => removeTodo({ todoId: id as string }),
-  [createList.actionName]: async () => (id) => deleteList({ listId: id as string }),
   [toggleTodo.actionName]: ofItem((item, todoId, { done }) =>
     item.done === done ? undefined : toggleTodo({ todoId, done: item.done })
   ),

@@ -20,6 +20,7 @@ interface RequestEvent extends Event {
   readonly respondWith: (response: Promise<Response>) => void
 }
 const worker = self as unknown as {
+  readonly registration: { readonly installing: unknown; readonly waiting: unknown }
   readonly skipWaiting: () => Promise<void>
   readonly addEventListener: {
     (type: "install" | "activate", listener: (event: LifecycleEvent) => void): void
@@ -63,9 +64,13 @@ const fetched = async (path: string, integrity: string): Promise<Response> => {
   return response
 }
 
+/** All but a still newer build, which forgets what is left when it comes to that. */
 const forgetOthers = async (): Promise<void> => {
-  for (const name of await caches.keys())
+  const { registration } = worker
+  for (const name of await caches.keys()) {
+    if (registration.installing !== null || registration.waiting !== null) return
     if (name.startsWith(prefix) && name !== current) await caches.delete(name)
+  }
 }
 
 /** The kept file that answers a request, if one does: every address that is opened is the page's. */

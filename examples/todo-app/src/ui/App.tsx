@@ -2,7 +2,8 @@
 
 import { openOnShortcut } from "@synchrotron/sync-client/inspector"
 import { useSyncClient } from "@synchrotron/sync-client/react"
-import { useEffect } from "react"
+import { useEffect, useRef } from "react"
+import { closeClientOf } from "./clients.ts"
 import { Session } from "./Session.tsx"
 import { SignIn } from "./SignIn.tsx"
 import { useCurrentUser } from "./session.ts"
@@ -17,8 +18,13 @@ function Inspector() {
 }
 
 export function App() {
+  return new URLSearchParams(location.search).has("two") ? <TwoClients /> : <Home />
+}
+
+/** The page of whoever is signed in. */
+function Home() {
   const user = useCurrentUser()
-  if (new URLSearchParams(location.search).has("two")) return <TwoClients />
+  useClosed(user)
   if (user === undefined) return <SignIn />
   return (
     <main className="home">
@@ -28,4 +34,14 @@ export function App() {
       </Session>
     </main>
   )
+}
+
+/** Closes the database of whoever was signed in before, in whichever tab they signed out; one that did not open, too. */
+const useClosed = (user: string | undefined) => {
+  const before = useRef(user)
+  useEffect(() => {
+    const left = before.current
+    before.current = user
+    if (left !== undefined && left !== user) void closeClientOf(left)
+  }, [user])
 }

@@ -15,10 +15,12 @@ export function DueField(props: {
       className="due-field"
       onBlur={(event) => !event.currentTarget.contains(event.relatedTarget) && save()}
       onKeyDown={(event) => {
-        if (event.key === "Enter" && event.target instanceof HTMLInputElement) save()
-        if (event.key !== "Escape") return
+        const entered = event.key === "Enter" && event.target instanceof HTMLInputElement
+        if (!entered && event.key !== "Escape") return
+        // Enter would press the button that gets the focus, and Escape end more than this.
         event.preventDefault()
-        onCancel()
+        if (entered) save()
+        else onCancel()
       }}
     >
       <input

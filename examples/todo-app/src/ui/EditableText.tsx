@@ -1,5 +1,6 @@
 /** Text that turns into a field when it is activated. Enter or leaving saves, Escape gives up. */
 import { type KeyboardEvent, type ReactNode, useState } from "react"
+import { useFocusBack } from "./useFocusBack.ts"
 
 export function EditableText(props: {
   readonly value: string
@@ -12,6 +13,7 @@ export function EditableText(props: {
 }) {
   const { value, label, onSave, editing, onEditing } = props
   const [draft, setDraft] = useState(value)
+  const button = useFocusBack(editing)
 
   if (!editing) {
     const start = () => {
@@ -19,7 +21,7 @@ export function EditableText(props: {
       onEditing(true)
     }
     return (
-      <button type="button" className="editable" title="Edit" onClick={start}>
+      <button ref={button} type="button" className="editable" title="Edit" onClick={start}>
         {props.children ?? value}
         <span className="visually-hidden">, edit {label.toLowerCase()}</span>
       </button>
@@ -31,7 +33,11 @@ export function EditableText(props: {
     if (text !== "" && text !== value) onSave(text)
   }
   const onKeyDown = (event: KeyboardEvent) => {
-    if (event.key === "Enter") save()
+    if (event.key === "Enter") {
+      // It would press the button that gets the focus.
+      event.preventDefault()
+      save()
+    }
     if (event.key === "Escape") onEditing(false)
   }
   return (

@@ -10,7 +10,8 @@ export function Invitations(props: { readonly onOpen: (listId: string) => void }
   const { rows } = useInvitations(viewer)
   if (rows.length === 0) return null
   const accept = async ({ list_id: listId, list_title: title }: InvitationRow) => {
-    await attempt(acceptInvitation({ listId }))
+    const accepted = await attempt(acceptInvitation({ listId }))
+    if (accepted === undefined) return
     announce(`You joined ${title}`)
     props.onOpen(listId)
   }

@@ -166,18 +166,24 @@ const useFocusOn = (
 ) => {
   useEffect(() => {
     if (!there || todoId === undefined) return
-    section.current?.querySelector<HTMLElement>(`[data-id="${todoId}"] .todo-text button`)?.focus()
+    const row = section.current?.querySelector<HTMLElement>(`[data-id="${todoId}"]`)
+    ;(row?.querySelector<HTMLElement>(".todo-text button") ?? row)?.focus()
   }, [section, todoId, there])
 }
 
-function AddTodo(props: { readonly onAdd: (title: string) => void; readonly listTitle: string }) {
+function AddTodo(props: {
+  /** Resolves to undefined when the item was refused. */
+  readonly onAdd: (title: string) => Promise<unknown>
+  readonly listTitle: string
+}) {
   const [title, setTitle] = useState("")
-  const submit = (event: FormEvent) => {
+  const submit = async (event: FormEvent) => {
     event.preventDefault()
     const text = title.trim()
     if (text === "") return
     setTitle("")
-    props.onAdd(text)
+    // What was refused is not to be typed again, unless the next is being typed already.
+    if ((await props.onAdd(text)) === undefined) setTitle((now) => (now === "" ? text : now))
   }
   return (
     <form className="add" onSubmit={submit}>

@@ -1,5 +1,6 @@
 /** What can be done to all selected items: each as one record, all or nothing. */
 import type { Action } from "@synchrotron/sync-core"
+import { useState } from "react"
 import { removeTodo, toggleTodo, transferTodo } from "../domain/todos.ts"
 import type { ListRow, TodoRow } from "./data.ts"
 import { useWorkspace } from "./workspace.ts"
@@ -14,8 +15,10 @@ export function SelectionBar(props: {
 }) {
   const { todos } = props
   const { attempt } = useWorkspace()
+  const [chosen, choose] = useState("")
   const none = todos.length === 0
   const targets = props.lists.filter((list) => list.id !== props.list.id && list.role !== "viewer")
+  const target = targets.find((list) => list.id === chosen)
   const all = async (said: string, operation: (todo: TodoRow) => Action.AnyOperation) => {
     const done = await attempt(
       todos.map(operation),
@@ -41,26 +44,39 @@ export function SelectionBar(props: {
         Complete
       </button>
       {targets.length > 0 && (
-        <select
-          aria-label="Move to list"
-          data-testid="move-all"
-          disabled={none}
-          value=""
-          onChange={(event) => {
-            const listId = event.currentTarget.value
-            const title = targets.find((list) => list.id === listId)?.title
-            void all(`moved to “${title}”`, ({ id }) => transferTodo({ todoId: id, listId, before: null }))
-          }}
-        >
-          <option value="" disabled>
-            Move to…
-          </option>
-          {targets.map((list) => (
-            <option key={list.id} value={list.id}>
-              {list.title}
+        <>
+          {/* Arrow keys choose one after the other: moving is a step of its own. */}
+          <select
+            aria-label="List to move to"
+            data-testid="move-to"
+            disabled={none}
+            value={target?.id ?? ""}
+            onChange={(event) => choose(event.currentTarget.value)}
+          >
+            <option value="" disabled>
+              To list…
             </option>
-          ))}
-        </select>
+            {targets.map((list) => (
+              <option key={list.id} value={list.id}>
+                {list.title}
+              </option>
+            ))}
+          </select>
+          <button
+            type="button"
+            className="button"
+            data-testid="move-all"
+            disabled={none || target === undefined}
+            onClick={() =>
+              target &&
+              all(`moved to “${target.title}”`, ({ id }) =>
+                transferTodo({ todoId: id, listId: target.id, before: null })
+              )
+            }
+          >
+            Move
+          </button>
+        </>
       )}
       <button
         type="button"

@@ -1,5 +1,5 @@
 /** One item: its state, its title, who takes care of it, and what can be done with it. */
-import { useState } from "react"
+import { type Ref, useState } from "react"
 import { nameOf } from "../domain/people.ts"
 import { Avatar } from "./Avatar.tsx"
 import { Due } from "./Due.tsx"
@@ -7,6 +7,7 @@ import { DueField } from "./DueField.tsx"
 import type { TodoRow as Todo } from "./data.ts"
 import { EditableText } from "./EditableText.tsx"
 import { CalendarIcon, CheckIcon, DownIcon, GripIcon, MoreIcon, TrashIcon, UpIcon } from "./icons.tsx"
+import { useFocusBack } from "./useFocusBack.ts"
 import type { ReorderHandle } from "./useReorder.ts"
 
 export interface TodoCommands {
@@ -42,11 +43,14 @@ export function TodoRow(props: Props) {
   const { todo, viewer, editable, selected, pending, commands } = props
   const [editing, setEditing] = useState(false)
   const [dating, setDating] = useState(false)
+  const dateButton = useFocusBack(dating)
   const [more, setMore] = useState(false)
   const acting = editable && selected === undefined
   return (
     <li
       className="todo"
+      // Where its text is no button, a search that finds it gives the focus to the row.
+      tabIndex={acting ? undefined : -1}
       style={props.place === undefined ? undefined : { order: props.place }}
       data-testid="todo"
       data-id={todo.id}
@@ -149,7 +153,12 @@ export function TodoRow(props: Props) {
                 </IconButton>
               </>
             )}
-            <IconButton test="due-edit" label={`Due date of ${todo.title}`} onClick={() => setDating(true)}>
+            <IconButton
+              ref={dateButton}
+              test="due-edit"
+              label={`Due date of ${todo.title}`}
+              onClick={() => setDating(true)}
+            >
               <CalendarIcon />
             </IconButton>
             <IconButton test="remove" label={`Remove ${todo.title}`} onClick={() => commands.remove(todo)}>
@@ -185,6 +194,7 @@ export function TodoRow(props: Props) {
 }
 
 function IconButton(props: {
+  readonly ref?: Ref<HTMLButtonElement>
   readonly test: string
   readonly label: string
   readonly off?: boolean
@@ -193,6 +203,7 @@ function IconButton(props: {
 }) {
   return (
     <button
+      ref={props.ref}
       type="button"
       className={props.test === "remove" ? "icon-button danger" : "icon-button"}
       data-testid={props.test}

@@ -3,7 +3,6 @@ import { useSyncClient, useSyncStatus } from "@synchrotron/sync-client/react"
 import { useEffect, useId, useState } from "react"
 import { nameOf } from "../domain/people.ts"
 import { Avatar } from "./Avatar.tsx"
-import { closeClientOf } from "./clients.ts"
 import { connectionOf, connectionText } from "./connection.ts"
 import { MenuIcon } from "./icons.tsx"
 import { signOut } from "./session.ts"
@@ -88,10 +87,6 @@ export function Topbar(props: { readonly alone: boolean; readonly sidebarId: str
 function Account() {
   const { viewer } = useWorkspace()
   const id = useId()
-  const leave = async () => {
-    signOut()
-    await closeClientOf(viewer)
-  }
   return (
     <>
       <button
@@ -110,7 +105,7 @@ function Account() {
         <a className="menu-item" href="/?two">
           Two people side by side
         </a>
-        <button type="button" className="menu-item" data-testid="sign-out" onClick={leave}>
+        <button type="button" className="menu-item" data-testid="sign-out" onClick={signOut}>
           Sign out
         </button>
       </div>

@@ -22,7 +22,8 @@ export function Workspace(props: { readonly person: string; readonly alone: bool
   const { person: viewer, alone } = props
   const status = useSyncStatus()
   const { rows, state } = useLists(viewer)
-  const [said, announce] = useState("")
+  const [said, setSaid] = useState({ text: "", times: 0 })
+  const announce = useCallback((text: string) => setSaid(({ times }) => ({ text, times: times + 1 })), [])
   const { attempt, undo, toast, dismiss, notes, clearNotes } = useAttempt(viewer, announce)
   const [selected, select] = useSelectedList(alone)
   const [search, setSearch] = useState("")
@@ -48,8 +49,8 @@ export function Workspace(props: { readonly person: string; readonly alone: bool
     const created = await attempt(createList(wish))
     if (created !== undefined) open(created.value as string)
   }
-  useKeys(panel, alone, undo)
-  const shared = useMemo(() => ({ viewer, attempt, announce }), [viewer, attempt])
+  useKeys({ panel, alone, sidebarId, undo })
+  const shared = useMemo(() => ({ viewer, attempt, announce }), [viewer, attempt, announce])
   return (
     <WorkspaceContext value={shared}>
       <section
@@ -91,7 +92,8 @@ export function Workspace(props: { readonly person: string; readonly alone: bool
         </div>
         {toast !== undefined && <ToastView toast={toast} onUndo={undo} onDismiss={dismiss} />}
         <div className="visually-hidden" role="status" data-testid="said">
-          {said}
+          {/* What is said twice is read twice, for it is another element. */}
+          <span key={said.times}>{said.text}</span>
         </div>
       </section>
     </WorkspaceContext>
@@ -105,11 +107,13 @@ const closeDrawer = (id: string) => {
 }
 
 /** Ctrl or Cmd with Z takes back, with K searches; among several workspaces, in the one that has the focus. */
-const useKeys = (
-  panel: { readonly current: HTMLElement | null },
-  alone: boolean,
-  undo: () => Promise<void>
-): void => {
+const useKeys = (input: {
+  readonly panel: { readonly current: HTMLElement | null }
+  readonly alone: boolean
+  readonly sidebarId: string
+  readonly undo: () => Promise<void>
+}): void => {
+  const { panel, alone, sidebarId, undo } = input
   useEffect(() => {
     const onKeyDown = (event: KeyboardEvent) => {
       const target = event.target as Element
@@ -118,14 +122,18 @@ const useKeys = (
       // A text field takes back what was typed in it.
       if (event.key === "z" && !target.matches("input:not([type=checkbox]), textarea")) {
         event.preventDefault()
-        void undo()
+        // Whoever holds the keys down wants the last thing back, and not everything.
+        if (!event.repeat) void undo()
       }
       if (event.key === "k") {
         event.preventDefault()
-        panel.current?.querySelector<HTMLElement>("[type=search]")?.focus()
+        const field = panel.current?.querySelector<HTMLElement>("[type=search]")
+        // In the drawer.
+        if (field?.checkVisibility() === false) document.getElementById(sidebarId)?.showPopover()
+        field?.focus()
       }
     }
     document.addEventListener("keydown", onKeyDown)
     return () => document.removeEventListener("keydown", onKeyDown)
-  }, [panel, alone, undo])
+  }, [panel, alone, sidebarId, undo])
 }

@@ -61,7 +61,9 @@ export const useAttempt = (viewer: string, announce: (text: string) => void) => 
       try {
         const undo = await planUndoAll(client.query, operations, viewer)
         const result = await run(operations)
-        if (undo !== undefined) {
+        // What was done before something that cannot be taken back is not the last thing any more.
+        if (undo === undefined) undos.current.length = 0
+        else {
           undos.current.push(undo(operations.length === 1 ? [result] : (result as ReadonlyArray<unknown>)))
           if (undos.current.length > undoMax) undos.current.shift()
         }

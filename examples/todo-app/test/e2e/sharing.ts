@@ -20,6 +20,16 @@ export const sharingTests = (stage: () => Stage) => {
     await hugo.at("invitation").waitFor()
     expect(await hugo.at("invitation").textContent()).toContain("Gina invites you to Party as an editor.")
     expect(await hugo.lists()).toEqual([])
+    // Of two answers at once the first counts, and nothing is said that is not so.
+    await hugo.at("invitation").evaluate((row) => {
+      for (const answer of ["decline", "accept"])
+        row.querySelector<HTMLElement>(`[data-testid=${answer}]`)?.click()
+    })
+    await expect
+      .poll(() => hugo.at("notice").textContent(), eventually)
+      .toContain("The invitation was taken back or declined")
+    expect(await hugo.said()).toBe("")
+    await gina.invite("hugo@example.org", "editor")
     await hugo.at("accept").click()
     await hugo.sees("open", ["Lamps"])
     await hugo.add("Cake")
@@ -41,6 +51,12 @@ export const sharingTests = (stage: () => Stage) => {
     expect(await hugo.at("role").textContent()).toBe("Shared by Gina, you can view it")
     for (const control of ["add-title", "claim", "grip", "select"])
       expect(await hugo.at(control).count()).toBe(0)
+    // What is found has the focus also where there is nothing to press.
+    await hugo.at("search").fill("lamps")
+    await hugo.at("found").click()
+    await expect
+      .poll(() => other.page.evaluate(() => document.activeElement?.getAttribute("data-title")), eventually)
+      .toBe("Lamps")
     await hugo.at("dismiss").click()
     await hugo.sees("refused", [])
 

@@ -1,7 +1,7 @@
 /** Two people in one window, each with a database of their own. */
 import { join } from "node:path"
 import { expect, it } from "vitest"
-import { openTab, type Stage, violations } from "./harness.ts"
+import { eventually, openTab, type Stage, violations } from "./harness.ts"
 
 export const twoClientsTests = (stage: () => Stage) => {
   it("two people edit a list offline, cross each other, and end with one list and an explanation", async () => {
@@ -29,6 +29,7 @@ export const twoClientsTests = (stage: () => Stage) => {
     await expect
       .poll(() => alice.at("notice").textContent())
       .toContain("“Groceries” is full: it takes 5 open items.")
+    await expect.poll(() => alice.at("add-title").inputValue(), eventually).toBe("Jam")
 
     await bob.claim("Bread")
     await bob.add("Rice")
@@ -80,17 +81,18 @@ export const twoClientsTests = (stage: () => Stage) => {
   })
 
   it("one person has as many tabs as they like, and closes whichever they like", async () => {
-    const { page, problems, as, another, close } = await openTab(stage(), "/?user=alice")
-    const alice = as("alice")
-    await alice.sees("open", ["Bread", "Apples", "Eggs", "Tea", "Rice"])
-    const other = await another("/?user=alice")
-    const second = other.as("alice")
-    await second.sees("open", ["Bread", "Apples", "Eggs", "Tea", "Rice"])
-    await alice.tick("Eggs")
-    await second.sees("done", ["Milk", "Eggs"])
+    const { page, problems, as, another, close } = await openTab(stage(), "/?user=kim")
+    const kim = as("kim")
+    await kim.at("start").click()
+    await kim.sees("open", ["Milk", "Bread", "Apples"])
+    const other = await another("/?user=kim")
+    const second = other.as("kim")
+    await second.sees("open", ["Milk", "Bread", "Apples"])
+    await kim.tick("Milk")
+    await second.sees("done", ["Milk"])
     await page.close()
-    await second.tick("Tea")
-    await second.sees("done", ["Milk", "Eggs", "Tea"])
+    await second.tick("Bread")
+    await second.sees("done", ["Milk", "Bread"])
     await second.sees("waiting", 0)
     expect([...problems, ...other.problems]).toEqual([])
     await close()

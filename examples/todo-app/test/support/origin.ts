@@ -13,6 +13,7 @@ export class Origin {
   readonly asked: Array<string> = []
   /** At a request for this, everything breaks off. */
   diesAt: ((path: string) => boolean) | undefined
+  private held: ((path: string) => Promise<void> | undefined) | undefined
   private server: Server | undefined
   private port = 0
 
@@ -20,11 +21,31 @@ export class Origin {
     return `http://localhost:${this.port}`
   }
 
+  /** The next request for this waits until `end` is called; `begun` resolves when there is one. */
+  hold(matches: (path: string) => boolean): { readonly begun: Promise<void>; readonly end: () => void } {
+    let end = () => {}
+    const ended = new Promise<void>((resolve) => {
+      end = resolve
+    })
+    const begun = new Promise<void>((resolve) => {
+      this.held = (path) => {
+        if (!matches(path)) return undefined
+        this.held = undefined
+        resolve()
+        return ended
+      }
+    })
+    return { begun, end }
+  }
+
   /** Passes requests on to `url`, at the same address as before. */
   async listen(url: string): Promise<void> {
     await this.close()
     const { port } = new URL(url)
-    const server = createServer((message, out) => this.pass(Number(port), message, out))
+    const server = createServer(async (message, out) => {
+      await this.held?.(message.url ?? "/")
+      this.pass(Number(port), message, out)
+    })
     this.server = server
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject)
