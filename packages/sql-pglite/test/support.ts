@@ -1,14 +1,9 @@
 import * as Reactivity from "@effect/experimental/Reactivity"
 import { PgliteClient, type PgliteClientOptions, type PgliteSqlClient } from "@synchrotron/sql-pglite"
 import { Effect, Exit, Scope } from "effect"
+import { testImage } from "../../../test/image.ts"
 
-let image: Promise<Blob> | undefined
-
-/** One prepared image for all clients of a test file. */
-export const testImage = (): Promise<Blob> => {
-  image ??= Effect.runPromise(PgliteClient.prepareImage())
-  return image
-}
+export { testImage }
 
 export interface TestClient {
   readonly sql: PgliteSqlClient

@@ -1,7 +1,7 @@
 /** A small application, and an authority for it that executes its actions in JavaScript. */
-import { PgliteClient } from "@synchrotron/sql-pglite"
 import { Action, type Protocol, SyncApp, SyncTable } from "@synchrotron/sync-core"
 import { Effect, Schema } from "effect"
+import { testImage } from "../../../test/image.ts"
 
 export class TitleTaken extends Schema.TaggedError<TitleTaken>()("TitleTaken", { title: Schema.String }) {}
 
@@ -131,10 +131,10 @@ const batchOf = (args: unknown): ReadonlyArray<{ name: string; args: unknown }> 
   return list as ReadonlyArray<{ name: string; args: unknown }>
 }
 
-let image: Promise<Blob | File> | undefined
+let image: Promise<Blob> | undefined
 
-/** A data directory that is set up already, made once per test file. */
+/** A data directory that is set up already, read once per test file. */
 export const databaseImage = () => {
-  image ??= Effect.runPromise(PgliteClient.prepareImage() as Effect.Effect<Blob | File, unknown>)
+  image ??= testImage()
   return image
 }

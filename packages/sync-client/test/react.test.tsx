@@ -209,7 +209,7 @@ describe("React hooks", () => {
     expect(await client.query("SELECT 1 FROM todos")).toHaveLength(2)
   })
 
-  it("useAction takes a record that was judged and not refused as done, when nobody can say more", async () => {
+  it("useAction says that nobody knows how a record was judged, when that is so", async () => {
     const { client } = await open(undefined, { paused: true })
     const forgetful: PromiseClient = {
       ...client,
@@ -221,7 +221,7 @@ describe("React hooks", () => {
     await render(forgetful, <Add />)
     await until(() => text("#action") === "idle")
     click("#add")
-    await until(() => text("#action") === "5 applied")
+    await until(() => text("#action") === "5 forgotten")
   })
 
   it("begins with what a server has drawn", async () => {

@@ -2,6 +2,7 @@
 import { SqlClient } from "@effect/sql"
 import { type Cause, Effect, Exit, Layer, Schema, Scope } from "effect"
 import { afterAll, beforeAll, inject } from "vitest"
+import { testImage } from "../../../test/image.ts"
 import { createDatabase, type TestDatabase } from "../../../test/postgres.ts"
 import { layer as databaseLayer } from "../../sync-server/src/database.ts"
 import * as Action from "../src/Action.ts"
@@ -30,7 +31,7 @@ export const useDatabase = (kind: Kind): Suite => {
     if (kind === "postgres") database = await createDatabase(inject("postgresUrl"))
     const layer = databaseLayer(
       database === undefined
-        ? { _tag: "embedded", dataDir: "memory://" }
+        ? { _tag: "embedded", dataDir: "memory://", image: testImage }
         : { _tag: "postgres", url: database.url, connectionsMax: 1 }
     )
     client = await Effect.runPromise(Effect.provide(SqlClient.SqlClient, await open(layer, scope)))

@@ -4,6 +4,7 @@ import type { SqlClient, SqlError } from "@effect/sql"
 import { PgClient } from "@effect/sql-pg"
 import {
   PgliteClient,
+  type PgliteClientOptions,
   type PgliteLocked,
   pgDefaults,
   pgTypes,
@@ -19,6 +20,8 @@ export type Database =
       readonly _tag: "embedded"
       /** Directory of the store, made when absent; `memory://` keeps nothing. */
       readonly dataDir: string
+      /** What a new store begins with, see `PgliteClient.prepareImage`: it saves a second or two. */
+      readonly image?: PgliteClientOptions["image"]
     }
   | {
       readonly _tag: "postgres"
@@ -35,7 +38,7 @@ export const layer = (
   database._tag === "embedded"
     ? Layer.suspend(() => {
         if (!database.dataDir.includes("://")) mkdirSync(database.dataDir, { recursive: true })
-        return PgliteClient.layer({ dataDir: database.dataDir })
+        return PgliteClient.layer({ dataDir: database.dataDir, image: database.image })
       })
     : PgClient.layerFromPool({ acquire: pool(database) })
 

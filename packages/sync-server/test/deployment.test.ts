@@ -6,6 +6,7 @@ import { SyncServer } from "@synchrotron/sync-server"
 import { ConfigProvider, Console, Effect } from "effect"
 import pg from "pg"
 import { afterAll, beforeAll, describe, expect, inject, it } from "vitest"
+import { testImage } from "../../../test/image.ts"
 import { extract } from "../../../test/pages.ts"
 import { createDatabase, type TestDatabase } from "../../../test/postgres.ts"
 import { main } from "../src/cli/main.ts"
@@ -85,7 +86,10 @@ describe("docs/deployment.md", () => {
     const { probe } = (await import(join(folder, "probe.ts"))) as {
       probe: (server: string) => Promise<{ status: string; seq: number }>
     }
-    const place = { database: { _tag: "embedded", dataDir: "memory://" }, remove: async () => {} } as const
+    const place = {
+      database: { _tag: "embedded", dataDir: "memory://", image: testImage },
+      remove: async () => {}
+    } as const
     const server = await serve(place)
     const url = new URL(server.url).origin
     expect(await probe(url)).toMatchObject({ status: "ok", seq: expect.any(Number) })

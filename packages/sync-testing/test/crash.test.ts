@@ -19,7 +19,7 @@ import { createDatabase } from "../../../test/postgres.ts"
 import { syncOver } from "./crash/http.ts"
 import { randomOf, scalar } from "./harness.ts"
 import { inc, kitchenApp } from "./kitchen.ts"
-import { tablesOf } from "./world.ts"
+import { embedded, tablesOf } from "./world.ts"
 
 const seed = Number(process.env.CRASH_SEED ?? 1)
 const pointsMax = Number(process.env.CRASH_POINTS ?? 14)
@@ -139,7 +139,7 @@ describe.concurrent("kill -9", () => {
         const context = await Layer.build(
           SyncServer.layer({
             app: kitchenApp,
-            database: { _tag: "embedded", dataDir: "memory://" },
+            database: embedded,
             jwtSecret: secret,
             port: 0
           })
@@ -205,7 +205,7 @@ describe.concurrent("kill -9", () => {
         const context = await Layer.build(
           SyncServer.layer({
             app: kitchenApp,
-            database: { _tag: "embedded", dataDir: "memory://" },
+            database: embedded,
             jwtSecret: secret,
             port: 0,
             chunkRowsMax

@@ -5,6 +5,7 @@ import { PgliteClient, type PgliteSqlClient } from "@synchrotron/sql-pglite"
 import { type Principal, Protocol, Replica, type SyncApp } from "@synchrotron/sync-core"
 import { Authority, AuthorityLive, type AuthorityService, ServerDatabase } from "@synchrotron/sync-server"
 import { Context, Effect, Layer, Schema, type Scope } from "effect"
+import { testImage } from "../../../test/image.ts"
 
 export interface TestClient {
   readonly name: string
@@ -26,9 +27,9 @@ export interface World {
 }
 
 /** A new local database is loaded from an image, which takes a tenth of the time. */
-const image = Effect.runSync(Effect.cached(PgliteClient.prepareImage()))
+const image = Effect.runSync(Effect.cached(Effect.promise(testImage)))
 
-export const embedded: ServerDatabase.Database = { _tag: "embedded", dataDir: "memory://" }
+export const embedded: ServerDatabase.Database = { _tag: "embedded", dataDir: "memory://", image: testImage }
 
 export const makeWorld = (
   app: SyncApp.SyncApp,

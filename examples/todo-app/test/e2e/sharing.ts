@@ -6,7 +6,7 @@ export const sharingTests = (stage: () => Stage) => {
   it("an invited person joins, is made a viewer behind their back, and loses access to what is on the screen", async () => {
     const tab = await openTab(stage(), "/?user=gina")
     const gina = tab.as("gina")
-    const other = await tab.another("/?user=hugo@example.org")
+    const other = await openTab(stage(), "/?user=hugo@example.org")
     const hugo = other.as("hugo@example.org")
     await gina.at("start").waitFor()
     await gina.createList("Party")
@@ -87,6 +87,6 @@ export const sharingTests = (stage: () => Stage) => {
     await gina.at("sure").click()
     await gina.sees("lists", [])
     expect([...tab.problems, ...other.problems]).toEqual([])
-    await tab.close()
+    await Promise.all([tab.close(), other.close()])
   })
 }

@@ -7,6 +7,7 @@ import { Shape, ShapeStream, type ShapeStreamInterface, type ShapeStreamOptions 
 import { type ServerDatabase, SyncServer } from "@synchrotron/sync-server"
 import { Context, Effect, Exit, Layer, Scope } from "effect"
 import { expect, inject, vi } from "vitest"
+import { testImage } from "../../../../test/image.ts"
 import { createDatabase } from "../../../../test/postgres.ts"
 import { record, request, secret, token } from "../http/support.ts"
 import { app } from "./fixture.ts"
@@ -28,7 +29,7 @@ export const makePlace = async (
     return { database: { _tag: "postgres", url }, remove: drop }
   }
   if (kept === "in memory")
-    return { database: { _tag: "embedded", dataDir: "memory://" }, remove: async () => {} }
+    return { database: { _tag: "embedded", dataDir: "memory://", image: testImage }, remove: async () => {} }
   const directory = mkdtempSync(join(tmpdir(), "synchrotron-shape-"))
   return {
     database: { _tag: "embedded", dataDir: join(directory, "store") },

@@ -1,6 +1,7 @@
 /** The endpoint behind the web-standard handler, where another server sends the answers. */
 import { SyncServer } from "@synchrotron/sync-server"
 import { afterEach, beforeEach, expect, it } from "vitest"
+import { testImage } from "../../../../test/image.ts"
 import { request, secret, token } from "../http/support.ts"
 import { app } from "./fixture.ts"
 
@@ -8,7 +9,7 @@ let sync: Awaited<ReturnType<typeof SyncServer.makeHandler>>
 beforeEach(async () => {
   sync = await SyncServer.makeHandler({
     app,
-    database: { _tag: "embedded", dataDir: "memory://" },
+    database: { _tag: "embedded", dataDir: "memory://", image: testImage },
     jwtSecret: secret,
     live: { sessionsMax: 2 }
   })

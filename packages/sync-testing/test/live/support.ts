@@ -1,10 +1,9 @@
 /** Clients of the notes' application over real HTTP, whose requests are counted. */
 
-import { PgliteClient } from "@synchrotron/sql-pglite"
 import { createSyncClient, type LiveShape } from "@synchrotron/sync-client"
 import type { Action } from "@synchrotron/sync-core"
-import { Effect } from "effect"
 import { expect, vi } from "vitest"
+import { testImage } from "../../../../test/image.ts"
 import { token } from "../../../sync-server/test/http/support.ts"
 import { app, write } from "../../../sync-server/test/shape/fixture.ts"
 import type { Server } from "../../../sync-server/test/shape/support.ts"
@@ -35,14 +34,14 @@ export interface LiveOptions {
   readonly intercept?: (url: URL, init: RequestInit | undefined) => Promise<Response> | undefined
 }
 
-let image: Promise<Blob | File> | undefined
+let image: Promise<Blob> | undefined
 
 export const openClient = async (
   server: Pick<Server, "url">,
   options: LiveOptions = {}
 ): Promise<LiveClient> => {
   const { user = "ann", mode = "sse", pollMs = 0 } = options
-  image ??= Effect.runPromise(PgliteClient.prepareImage() as Effect.Effect<Blob | File, unknown>)
+  image ??= testImage()
   let posts = 0
   let open = 0
   const shapes: Array<{ search: URLSearchParams; status: number }> = []

@@ -3,7 +3,6 @@ import { mkdtemp, rm, writeFile } from "node:fs/promises"
 import { tmpdir } from "node:os"
 import { join } from "node:path"
 import { HttpServer } from "@effect/platform"
-import { PgliteClient } from "@synchrotron/sql-pglite"
 import type { SyncApp } from "@synchrotron/sync-core"
 import { SyncServer, tokens } from "@synchrotron/sync-server"
 import { Context, Effect, Exit, Layer, Scope } from "effect"
@@ -11,6 +10,7 @@ import type { Page } from "playwright-core"
 import { build, preview } from "vite"
 import { inject } from "vitest"
 import { launchBrowser } from "../../../../test/browser.ts"
+import { testImage } from "../../../../test/image.ts"
 
 const jwtSecret = "a secret of the tests, long enough for it"
 
@@ -78,7 +78,8 @@ export const useDriver = async <T extends Tab>(
     build: { outDir, emptyOutDir: true, target: "es2022", chunkSizeWarningLimit: 5000 },
     worker: { format: "es" }
   })
-  const image = await Effect.runPromise(PgliteClient.prepareImage())
+  const image = await testImage()
+  const database = { _tag: "embedded", dataDir: "memory://", image } as const
   await writeFile(join(outDir, "image.bin"), new Uint8Array(await image.arrayBuffer()))
   const pages = await preview({
     root,
@@ -87,9 +88,10 @@ export const useDriver = async <T extends Tab>(
     preview: { host: "127.0.0.1", port: 0 }
   })
   const scope = Effect.runSync(Scope.make())
-  const services = await Layer.build(
-    SyncServer.layer({ app, database: { _tag: "embedded", dataDir: "memory://" }, jwtSecret, port: 0 })
-  ).pipe(Scope.extend(scope), Effect.runPromise)
+  const services = await Layer.build(SyncServer.layer({ app, database, jwtSecret, port: 0 })).pipe(
+    Scope.extend(scope),
+    Effect.runPromise
+  )
   const { address } = Context.get(services, HttpServer.HttpServer)
   const server = `http://127.0.0.1:${address._tag === "TcpAddress" ? address.port : 0}`
   let profile = await browser.profile()
