@@ -1,5 +1,6 @@
 /** Tabs of a browser that share channels and locks, each of which can be killed at any of its messages. */
 
+import * as Connectivity from "../src/Connectivity.ts"
 import type { OpeningClient } from "../src/PromiseClient.ts"
 import { type FollowOptions, follow } from "../src/tabs/follow.ts"
 import { keep, type Life } from "../src/tabs/keep.ts"
@@ -25,6 +26,7 @@ export class FakeBrowser {
 
   surroundingsOf(tab: FakeTab): Surroundings {
     return {
+      connectivity: tab.connectivity,
       channel: (name, onMessage) => {
         const own = { tab, name, onMessage }
         let closed = false
@@ -87,6 +89,7 @@ export class FakeTab {
   /** How many workers it has started. */
   workers = 0
   messagesSent = 0
+  readonly connectivity = Connectivity.manual()
   readonly client: OpeningClient
   /** It dies before the message after so many. */
   messagesLeft = Number.POSITIVE_INFINITY

@@ -116,6 +116,22 @@ describe("tabs", () => {
     expect(await client.execute([], { transaction: false })).toEqual([])
   })
 
+  it("try again at once when any of them hears that there is a network", async () => {
+    const { authority, browser } = await openTabs(0)
+    authority.intercept = () => Response.error()
+    const options = { settings: { retryMsMin: 600_000, retryMsMax: 600_000 } }
+    const [leader, tab] = [
+      await openTab(browser, authority, options),
+      await openTab(browser, authority, options)
+    ]
+    await tab.client.execute(addTodo({ id: uuid(1), title: "Milk" }))
+    await until(() => leader.leads && tab.client.status.get().phase === "waiting")
+    authority.intercept = undefined
+    tab.connectivity.set(false)
+    tab.connectivity.set(true)
+    await until(() => tab.client.status.get().pending === 0)
+  })
+
   it("reject with errors of their classes, whichever tab ran the action", async () => {
     const { tabs } = await openTabs(2)
     for (const { client } of tabs) {

@@ -8,7 +8,7 @@
  * |                              | tab       | `Who`: asks; `Hello`: follows this leader                            |
  * | `synchrotron:<store>:<tab>`  | leader    | `Welcome` or `Refused`, then `Answer`, `Shown`, `Status`, `Rejected`; |
  * |                              |           | `Died`: its database is unusable, and was so before it could answer  |
- * |                              | tab       | `Ask`, `Watch`, `Unwatch`, `Bye`                                     |
+ * |                              | tab       | `Ask`, `Watch`, `Unwatch`, `Online`, `Bye`                           |
  *
  * | lock                         | held by                                                                          |
  * |------------------------------|----------------------------------------------------------------------------------|
@@ -108,5 +108,7 @@ export type ToLeader = { readonly leader: string } & (
     }
   | { readonly _tag: "Watch"; readonly queries: ReadonlyArray<Due> }
   | { readonly _tag: "Unwatch"; readonly key: string }
+  /** Its network is back, or somebody came back to it. A worker does not hear of the one everywhere, and never of the other. */
+  | { readonly _tag: "Online" }
   | { readonly _tag: "Bye" }
 )

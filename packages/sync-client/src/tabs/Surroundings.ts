@@ -1,4 +1,5 @@
 /** What tabs need of the browser. Tests bring their own, in which a tab can be killed at any message. */
+import * as Connectivity from "../Connectivity.ts"
 
 export interface Channel {
   readonly send: (message: unknown) => void
@@ -6,6 +7,7 @@ export interface Channel {
 }
 
 export interface Surroundings {
+  readonly connectivity: Connectivity.Connectivity
   /** A channel to everybody else who has one of this name. */
   readonly channel: (name: string, onMessage: (message: unknown) => void) => Channel
   /**
@@ -16,6 +18,7 @@ export interface Surroundings {
 }
 
 export const browser: Surroundings = {
+  connectivity: Connectivity.browser(),
   channel: (name, onMessage) => {
     const channel = new BroadcastChannel(name)
     channel.onmessage = ({ data }) => onMessage(data)

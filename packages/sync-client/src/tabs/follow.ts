@@ -225,6 +225,9 @@ export const follow = (options: FollowOptions, surroundings: Surroundings, worke
       return ended
     })
     .catch(() => {})
+  const unsubscribe = surroundings.connectivity.subscribe((online) => {
+    if (online && welcome) tell({ _tag: "Online" })
+  })
   views.live.delegate({
     run: (queries) => {
       // When there is a leader, it is asked for all of them.
@@ -354,6 +357,7 @@ export const follow = (options: FollowOptions, surroundings: Surroundings, worke
         asked.clear()
         views.live.close()
         refuse(new ClientClosed())
+        unsubscribe()
         own.close()
         common.close()
         end()

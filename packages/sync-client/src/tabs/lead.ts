@@ -8,6 +8,7 @@ import {
   type SyncApp
 } from "@synchrotron/sync-core"
 import { Cause, Effect, Exit, Schema, Scope } from "effect"
+import * as Connectivity from "../Connectivity.ts"
 import { TabsDiffer } from "../Errors.ts"
 import { isOfDead } from "../isOfDead.ts"
 import type { Due, LiveQueryState } from "../LiveQuery.ts"
@@ -51,7 +52,10 @@ export const lead = async (
 ): Promise<Ending> => {
   const views = makeViews()
   const scope = Effect.runSync(Scope.make())
-  const opened = Effect.runPromiseExit(Scope.extend(SyncClient.open({ ...options, views }), scope))
+  const connectivity = Connectivity.withOthers(options.connectivity ?? surroundings.connectivity)
+  const opened = Effect.runPromiseExit(
+    Scope.extend(SyncClient.open({ ...options, views, connectivity }), scope)
+  )
   const leader = crypto.randomUUID()
   const { app, store } = options
   const version = versionOf(app)
@@ -72,6 +76,7 @@ export const lead = async (
       views,
       surroundings,
       opened,
+      online: connectivity.tellOnline,
       leave: () => leave(tab)
     })
     followers.set(tab, follower)
@@ -130,6 +135,7 @@ interface FollowerOptions {
   readonly views: Views
   readonly surroundings: Surroundings
   readonly opened: Promise<Exit.Exit<SyncClient.OpenClient, unknown>>
+  readonly online: () => void
   readonly leave: () => void
 }
 
@@ -193,6 +199,9 @@ class Follower {
     switch (message._tag) {
       case "Bye":
         this.options.leave()
+        break
+      case "Online":
+        this.options.online()
         break
       case "Ask":
         void this.answer(message)
