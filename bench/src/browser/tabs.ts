@@ -31,6 +31,17 @@ const forEachUpTo = <A>(count: number, f: (i: number) => Promise<A>) =>
     return values
   })
 
+/** A tab that follows another one, with PGlite alone beside it; and how many rows it has. */
+const following = (tabs: Stage, dataDir: string) =>
+  Effect.gen(function* () {
+    yield* openTab(tabs, { dataDir })
+    const follower = yield* openTab(tabs, { dataDir })
+    yield* Effect.promise(() =>
+      follower.evaluate((rows) => window.bench.bare.open("memory://bare", rows), tabs.rows)
+    )
+    return { follower, rowCount: Effect.promise(() => follower.evaluate(() => window.bench.count())) }
+  })
+
 /**
  * An operation of a tab that follows: until React has committed the row, and until it is painted. The floor: a worker with
  * PGlite alone, the same insert, the same list.
@@ -38,13 +49,8 @@ const forEachUpTo = <A>(count: number, f: (i: number) => Promise<A>) =>
 export const toRender = (scale: Scale): Effect.Effect<ReadonlyArray<Measurement>, unknown> =>
   Effect.gen(function* () {
     const tabs = yield* stage(scale.size(10_000))
-    const dataDir = "memory://render"
-    yield* openTab(tabs, { dataDir })
-    const follower = yield* openTab(tabs, { dataDir })
-    yield* Effect.promise(() =>
-      follower.evaluate((rows) => window.bench.bare.open("memory://bare", rows), tabs.rows)
-    )
-    const before = yield* Effect.promise(() => follower.evaluate(() => window.bench.count()))
+    const { follower, rowCount } = yield* following(tabs, "memory://render")
+    const before = yield* rowCount
     const count = scale.size(100)
     const runs = yield* forEachUpTo(count, async (i) => {
       const ours = await follower.evaluate((id) => window.bench.addAndSee(id), `render${i}`)
@@ -53,37 +59,17 @@ export const toRender = (scale: Scale): Effect.Effect<ReadonlyArray<Measurement>
       const floor = await follower.evaluate((id) => window.bench.bare.insert([id], 0), `render${i}`)
       return { ...ours, floor }
     })
-    const after = yield* Effect.promise(() => follower.evaluate(() => window.bench.count()))
+    const after = yield* rowCount
     check(after - before === count, `${after - before} rows of ${count}`)
     const floors = runs.map(({ floor }) => floor)
-    const at = (name: string, unit: string, values: ReadonlyArray<number>, share: number) =>
-      measurement(name, unit, percentile(values, share), percentile(floors, share))
-    return [
-      at(
-        "tab-to-render",
-        "ms, p50",
-        runs.map(({ committed }) => committed),
-        0.5
-      ),
-      at(
-        "tab-to-render-p95",
-        "ms, p95",
-        runs.map(({ committed }) => committed),
-        0.95
-      ),
-      at(
-        "tab-to-render-painted",
-        "ms, p50",
-        runs.map(({ painted }) => painted),
-        0.5
-      ),
-      at(
-        "tab-to-render-painted-p95",
-        "ms, p95",
-        runs.map(({ painted }) => painted),
-        0.95
-      )
-    ]
+    return (["committed", "painted"] as const).flatMap((kind) => {
+      const name = kind === "committed" ? "tab-to-render" : "tab-to-render-painted"
+      const values = runs.map((run) => run[kind])
+      return [
+        measurement(name, "ms, p50", percentile(values, 0.5), percentile(floors, 0.5)),
+        measurement(`${name}-p95`, "ms, p95", percentile(values, 0.95), percentile(floors, 0.95))
+      ]
+    })
   }).pipe(Effect.scoped)
 
 /** Until `execute` resolves, on a store that is kept. The floor: PGlite alone on a store of the same kind, flushed. */
@@ -130,13 +116,8 @@ export const durable = (
 export const batch = (scale: Scale): Effect.Effect<ReadonlyArray<Measurement>, unknown> =>
   Effect.gen(function* () {
     const tabs = yield* stage(scale.size(10_000))
-    const dataDir = "memory://batch"
-    yield* openTab(tabs, { dataDir })
-    const follower = yield* openTab(tabs, { dataDir })
-    yield* Effect.promise(() =>
-      follower.evaluate((rows) => window.bench.bare.open("memory://bare", rows), tabs.rows)
-    )
-    const before = yield* Effect.promise(() => follower.evaluate(() => window.bench.count()))
+    const { follower, rowCount } = yield* following(tabs, "memory://batch")
+    const before = yield* rowCount
     const count = scale.size(100)
     const timesOf = (asOne: boolean) =>
       forEachUpTo(scale.runs * 2, async (run) => {
@@ -152,7 +133,7 @@ export const batch = (scale: Scale): Effect.Effect<ReadonlyArray<Measurement>, u
         return { ours: ours.ms, floor }
       })
     const [each, asOne] = [yield* timesOf(false), yield* timesOf(true)]
-    const after = yield* Effect.promise(() => follower.evaluate(() => window.bench.count()))
+    const after = yield* rowCount
     check(after - before === count * (each.length + asOne.length), `${after - before} rows`)
     return [["tab-batch-100", each] as const, ["tab-batch-100-one-record", asOne] as const].map(
       ([name, runs]) =>

@@ -24,9 +24,11 @@ const type = async (page: Page, keysMin: number, busy?: () => Promise<unknown>) 
   let over = busy === undefined
   const ended = busy?.()
     .then(ranAgain)
-    .then(() => {
+    .finally(() => {
       over = true
     })
+  // When it fails, that is thrown below: after the typing.
+  ended?.catch(() => {})
   for (let i = 0; !over || i < keysMin; i++) {
     await page.keyboard.press("abcdefghijklmnopqrstuvwxyz"[i % 26]!)
     await new Promise((resolve) => setTimeout(resolve, keyMs))

@@ -53,6 +53,25 @@ const byName = (made: Inspector, name: string) =>
   made.get().snapshot?.records.filter((record) => record.name === name) ?? []
 
 describe.each(Object.entries(places))("an inspector %s", (_, open) => {
+  it("shows the first patches of a record, and says how many there are, before its verdict and after", async () => {
+    const client = await open(new FakeAuthority())
+    await client.sync()
+    const made = inspected(client)
+    await until(() => made.get().snapshot !== null)
+    await made.pause()
+    await client.execute(Array.from({ length: 130 }, (_, n) => addTodo({ id: uuid(n), title: `t${n}` })))
+    await until(() => made.get().snapshot!.records.length === 1)
+    const { id } = made.get().snapshot!.records[0]!
+    const shown = async () => {
+      const detail = await made.record(id)
+      return [made.get().snapshot!.records[0]!.patches, detail?.patches?.length, detail?.patchesTotal]
+    }
+    expect(await shown()).toEqual([130, 100, 130])
+    await made.resume()
+    await until(() => made.get().snapshot!.records[0]!.state === "confirmed")
+    expect(await shown()).toEqual([130, 100, 130])
+  })
+
   it("shows records from their execution to their verdict, with args, patches and rounds", async () => {
     const authority = new FakeAuthority()
     authority.refuse = ({ args }) => (args as { title?: string }).title === "refused"

@@ -123,44 +123,33 @@ export const record = (
         Omit<Kept, "error" | "patches"> & { args: string; error: string | null; patches: string | null }
       >(Journal.recordSql, [id])
       if (row === undefined) return null
+      const kept = { ...row, args: JSON.parse(row.args) as unknown, error: readJson<Rejection>(row.error) }
+      if (row.status === "pending")
+        return { ...kept, ...((yield* patches(sql, [id])).get(id) ?? { patches: [], patchesTotal: 0 }) }
       const undone = readJson<ReadonlyArray<Patch>>(row.patches) ?? []
-      const found = (yield* patches(sql, [id])).get(id)
-      return {
-        ...row,
-        args: JSON.parse(row.args) as unknown,
-        error: readJson<Rejection>(row.error),
-        patches: row.status === "pending" ? (found ?? []) : undone.slice(0, limits.patchesMax),
-        patchesTotal: row.status === "pending" ? yield* countOf(sql, id) : undone.length
-      }
+      return { ...kept, patches: undone.slice(0, limits.patchesMax), patchesTotal: undone.length }
     })
   )
 
-/** Patches of records in the journal, the first `limits.patchesMax` of each. */
+/** Patches of records in the journal, the first `limits.patchesMax` of each. A record without any is not in the map. */
 export const patches = (
   sql: SqlClient.SqlClient,
   ids: ReadonlyArray<RecordId>
-): Effect.Effect<ReadonlyMap<RecordId, ReadonlyArray<Patch>>, SqlError.SqlError> =>
+): Effect.Effect<ReadonlyMap<RecordId, Pick<Detail, "patches" | "patchesTotal">>, SqlError.SqlError> =>
   Effect.map(
-    sql.unsafe<Patch & { readonly id: RecordId }>(Journal.patchesSql, [ids, limits.patchesMax]),
+    sql.unsafe<Patch & { readonly id: RecordId; readonly total: number }>(Journal.patchesSql, [
+      ids,
+      limits.patchesMax
+    ]),
     (rows) => {
-      const byId = new Map<RecordId, Array<Patch>>()
-      for (const { after, before, id, key, table } of rows) {
-        const patch = { table, key, before, after }
-        const known = byId.get(id)
-        if (known === undefined) byId.set(id, [patch])
-        else known.push(patch)
+      const byId = new Map<RecordId, { readonly patches: Array<Patch>; readonly patchesTotal: number }>()
+      for (const { after, before, id, key, table, total } of rows) {
+        const known = byId.get(id) ?? { patches: [], patchesTotal: total }
+        known.patches.push({ table, key, before, after })
+        byId.set(id, known)
       }
       return byId
     }
-  )
-
-const countOf = (sql: SqlClient.SqlClient, id: RecordId) =>
-  Effect.map(
-    sql.unsafe<{ count: number }>(
-      "SELECT count(*)::integer AS count FROM synchrotron.patches WHERE record_id = $1::uuid",
-      [id]
-    ),
-    ([row]) => row!.count
   )
 
 /**

@@ -9,7 +9,15 @@
  * Always is an object for each request and each verdict, in rings. Somebody inspects who has asked within `leaseMs`: a tab that
  * dies need not say so.
  */
-import { type ClientId, Hlc, type Live, Protocol, type RecordId, type Replica } from "@synchrotron/sync-core"
+import {
+  type ClientId,
+  Hlc,
+  Inspect,
+  type Live,
+  Protocol,
+  type RecordId,
+  type Replica
+} from "@synchrotron/sync-core"
 import { Effect } from "effect"
 import { ClientClosed } from "../Errors.ts"
 import { tagOf } from "../SyncFailure.ts"
@@ -193,7 +201,7 @@ export class History {
     this.sent.delete(id)
     if ("error" in verdict) this.refuse(id, nowMs)
     if ("error" in verdict || sent === undefined) return
-    const own = patches?.get(id) ?? []
+    const own = patches?.get(id) ?? { patches: [], patchesTotal: 0 }
     this.add({
       id,
       name: sent.name,
@@ -204,7 +212,7 @@ export class History {
       userId: null,
       replays: this.replays.get(id) ?? 0,
       judgedAt: nowMs,
-      detail: patches === null ? null : { args: sent.args, patches: own, patchesTotal: own.length }
+      detail: patches === null ? null : { args: sent.args, ...own }
     })
     this.replays.delete(id)
   }
@@ -224,7 +232,7 @@ export class History {
       ? (known?.detail ?? null)
       : {
           args: record.args === undefined ? null : { value: record.args },
-          patches,
+          patches: patches.slice(0, Inspect.limits.patchesMax),
           patchesTotal: patches.length
         }
     if (known !== undefined) this.confirmed.set(id, { ...known, detail: known.detail ?? detail })
@@ -259,7 +267,7 @@ export class History {
 interface Applied {
   readonly nowMs: number
   readonly tookMs: number
-  readonly patches: ReadonlyMap<RecordId, ReadonlyArray<Protocol.Patch>> | null
+  readonly patches: ReadonlyMap<RecordId, Pick<Inspect.Detail, "patches" | "patchesTotal">> | null
 }
 
 const noVerdicts: Record<Verdict, number> = { applied: 0, changed: 0, rejected: 0, voided: 0 }

@@ -65,7 +65,7 @@ export const make = (options: Options): Ask => {
       if (known === undefined) return null
       const replayed = (yield* Inspect.patches(sql, [id])).get(id)
       if (replayed === undefined) return known.detail ?? { args: null, patches: null, patchesTotal: 0 }
-      return { args: known.detail?.args ?? null, patches: replayed, patchesTotal: replayed.length }
+      return { args: known.detail?.args ?? null, ...replayed }
     })
 
   const answer = (question: Question): Effect.Effect<unknown, AskError> => {

@@ -43,9 +43,7 @@ export const observeReplica = (
 /** As they are before the verdicts take them away. To see them is no reason to fail. */
 const patchesOf = (sql: SqlClient.SqlClient, { verdicts }: Protocol.SyncResponse) => {
   const ids: ReadonlyArray<RecordId> = verdicts.flatMap((verdict) => ("hlc" in verdict ? [verdict.id] : []))
-  return ids.length === 0
-    ? Effect.succeed(new Map<RecordId, ReadonlyArray<Protocol.Patch>>())
-    : Effect.orElseSucceed(Inspect.patches(sql, ids), () => null)
+  return ids.length === 0 ? Effect.succeed(null) : Effect.orElseSucceed(Inspect.patches(sql, ids), () => null)
 }
 
 export const observeTransport = (transport: Transport, history: History): Transport => ({

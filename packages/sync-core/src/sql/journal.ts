@@ -24,11 +24,12 @@ SELECT p.record_id AS id, count(*)::integer AS patches, max(p.n) AS last, max(r.
 FROM synchrotron.patches AS p LEFT JOIN synchrotron.records AS r ON r.id = p.record_id
 GROUP BY p.record_id ORDER BY min(p.n)`
 
-/** Patches in the journal of the records $1, at most $2 of each, in order. */
+/** Patches in the journal of the records $1, at most $2 of each, in order, each with how many its record has. */
 export const patchesSql = `
-SELECT id, "table", key, before, after, place FROM (
+SELECT id, "table", key, before, after, total FROM (
   SELECT p.record_id AS id, p.tbl AS "table", p.key, p.before, p.after, p.n,
-    row_number() OVER (PARTITION BY p.record_id ORDER BY p.n)::integer AS place
+    row_number() OVER (PARTITION BY p.record_id ORDER BY p.n)::integer AS place,
+    count(*) OVER (PARTITION BY p.record_id)::integer AS total
   FROM synchrotron.patches AS p WHERE p.record_id = ANY ($1::uuid[])
 ) AS x WHERE x.place <= $2 ORDER BY x.n`
 

@@ -3,7 +3,7 @@ import { setTimeout } from "node:timers/promises"
 import { afterAll, afterEach, beforeAll, describe, expect, inject, it } from "vitest"
 import { app } from "./app.ts"
 import { launchFirefox } from "./firefox.ts"
-import { type Stage, type Tab, useDriver } from "./support.ts"
+import { confirmed, eventually, type Stage, shown, type Tab, useDriver } from "./support.ts"
 
 let stage: Stage<Tab>
 beforeAll(async () => {
@@ -12,20 +12,11 @@ beforeAll(async () => {
 afterEach(() => stage?.reset())
 afterAll(() => stage?.close())
 
-const eventually = { timeout: 50_000, interval: 50 }
-const shown = (tab: Tab) => tab.evaluate(() => window.tab.shown())
-/** What the server has: a database of its own gets it. */
-const confirmed = async () => {
-  const other = await stage.open({ dataDir: "memory://other" }, "ann")
-  await other.evaluate(() => window.tab.sync())
-  return shown(other)
-}
-
 describe.each(["idb", "opfs-ahp"])("Firefox, %s", { timeout: 120_000 }, (storage) => {
   const dataDir = `${storage}://tabs`
 
   it("two tabs show what either does, keep it through a reload before it is sent, and refuse another user", async () => {
-    const before = await confirmed()
+    const before = await confirmed(stage)
     const tabs = [await stage.open({ dataDir, paused: "" }, "ann"), await stage.open({ dataDir }, "ann")]
     const values = []
     for (const tab of tabs) {
@@ -47,7 +38,7 @@ describe.each(["idb", "opfs-ahp"])("Firefox, %s", { timeout: 120_000 }, (storage
     await tab!.evaluate(() => window.tab.resume())
     await tab!.evaluate(() => window.tab.settled())
     await expect.poll(() => shown(tab!), eventually).toBe(before + 6)
-    expect(await confirmed()).toBe(before + 6)
+    expect(await confirmed(stage)).toBe(before + 6)
   })
 
   it("I4: nothing is lost and nothing done twice when the tab that leads is closed, again and again", async () => {
@@ -65,6 +56,6 @@ describe.each(["idb", "opfs-ahp"])("Firefox, %s", { timeout: 120_000 }, (storage
     expect([...seen].sort((a, b) => a - b)).toEqual(Array.from({ length: 60 }, (_, i) => first + i))
     await survivor.evaluate(() => window.tab.settled())
     expect(await shown(survivor)).toBe(first + 59)
-    expect(await confirmed()).toBe(first + 59)
+    expect(await confirmed(stage)).toBe(first + 59)
   })
 })

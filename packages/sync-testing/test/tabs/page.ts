@@ -4,6 +4,16 @@ import { app, crash, increment, TooMany } from "./app.ts"
 
 const asked = new URLSearchParams(location.search)
 
+/** Whether what the tab that leads answers is lost on its way. */
+let isDeaf = false
+globalThis.BroadcastChannel = class extends BroadcastChannel {
+  override set onmessage(listen: (event: MessageEvent) => void) {
+    super.onmessage = (event) => {
+      if (!isDeaf || event.data._tag !== "Answer") listen(event)
+    }
+  }
+}
+
 let worker: Worker | undefined
 let running: Promise<unknown> | undefined
 const client = createSharedClient({
@@ -62,6 +72,9 @@ const tab = {
       }
     }
     return { executed: times, failure: null }
+  },
+  setDeaf: (next: boolean) => {
+    isDeaf = next
   },
   /** Not before it runs: the browser would stop loading it, and tell nobody. */
   killWorker: async () => {

@@ -10,6 +10,8 @@ export interface Proxy {
   /** Keeps back the answers to what is sent from now on; resolves when the server has given one. */
   readonly hold: () => Promise<void>
   readonly release: () => void
+  /** As it was at the beginning, whatever came of it. */
+  readonly restart: () => Promise<void>
   readonly close: () => Promise<void>
 }
 
@@ -57,6 +59,11 @@ export const startProxy = async (target: string): Promise<Proxy> => {
         hold = { released, release, note }
       }),
     release,
+    restart: async () => {
+      release()
+      await stop()
+      await listen(port)
+    },
     close: async () => {
       release()
       await stop()

@@ -2,17 +2,15 @@
 import type { Page } from "playwright-core"
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
 import { app } from "./app.ts"
-import { type Stage, useBrowser } from "./support.ts"
+import { eventually, type Stage, shown, useBrowser } from "./support.ts"
 
 let stage: Stage
 beforeAll(async () => {
   stage = await useBrowser(import.meta.dirname, app)
 })
-afterEach(() => stage.reset())
+afterEach(() => stage?.reset())
 afterAll(() => stage?.close())
 
-const eventually = { timeout: 60_000, interval: 50 }
-const shown = (page: Page) => page.evaluate(() => window.tab.shown())
 const kindOf = (page: Page) => page.evaluate(() => window.tab.storage()?.kind)
 const opened = async (asked: Readonly<Record<string, string>>) => {
   const page = await stage.open(asked, "ann")
@@ -112,9 +110,9 @@ describe.each(["idb", "opfs-ahp"])("a database in %s", { timeout: 200_000 }, (st
       await cdp.send("Storage.overrideQuotaForOrigin", { origin, ...(quotaSize && { quotaSize }) })
       const next = await stage.open({ dataDir, paused: "" }, "ann")
       const failure = await next.evaluate(() => window.tab.failure())
-      const shown = failure === "opened" ? await next.evaluate(() => window.tab.pending()) : failure
+      const gave = failure === "opened" ? await next.evaluate(() => window.tab.pending()) : failure
       await next.evaluate(() => window.tab.close())
-      return shown
+      return gave
     }
     // What is held back makes room.
     expect(await openWith(usage)).toBe(5)

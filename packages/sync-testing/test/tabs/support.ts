@@ -116,3 +116,17 @@ export const useDriver = async <T extends Tab>(
     }
   }
 }
+
+/** On a machine that does other things too. */
+export const eventually = { timeout: 60_000, interval: 50 }
+
+export const shown = (tab: Tab) => tab.evaluate(() => window.tab.shown())
+
+/** What the server has: a database of its own gets it. */
+export const confirmed = async (stage: Pick<Stage<Tab>, "open">): Promise<number> => {
+  const other = await stage.open({ dataDir: "memory://other" }, "ann")
+  await other.evaluate(() => window.tab.sync())
+  const count = await shown(other)
+  await other.close()
+  return count
+}

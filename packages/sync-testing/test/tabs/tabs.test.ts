@@ -2,17 +2,14 @@
 import type { Page } from "playwright-core"
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest"
 import { app } from "./app.ts"
-import { type Stage, useBrowser } from "./support.ts"
+import { eventually, type Stage, shown, useBrowser } from "./support.ts"
 
 let stage: Stage
 beforeAll(async () => {
   stage = await useBrowser(import.meta.dirname, app)
 })
-afterEach(() => stage.reset())
+afterEach(() => stage?.reset())
 afterAll(() => stage?.close())
-
-const eventually = { timeout: 60_000, interval: 50 }
-const shown = (page: Page) => page.evaluate(() => window.tab.shown())
 
 describe.each(["idb", "opfs-ahp"])("tabs that share a database in %s", { timeout: 240_000 }, (storage) => {
   const dataDir = `${storage}://tabs`

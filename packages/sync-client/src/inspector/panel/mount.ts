@@ -231,13 +231,19 @@ export const mount = (client: PromiseClient, options: MountOptions = {}): Mounte
 
   // ---- drawing ---------------------------------------------------------------------------------------------------
 
+  let told: Error | null = null
   const draw = (state: InspectorState) => {
     const { error, snapshot, status } = state
     phase.textContent = status.phase
     numbers.textContent = `${count(status.pending, "pending", "pending")} · ${status.rejected} refused`
     offline.setAttribute("aria-pressed", String(status.phase === "paused"))
     syncNow.disabled = status.phase === "paused"
-    if (error !== null) fail(error)
+    // Once: it may be hidden, and goes by itself when all is well again.
+    if (error !== told) {
+      if (error !== null) fail(error)
+      else problem.hidden = true
+      told = error
+    }
     if (snapshot === null) return
     if (shadow.activeElement !== delay) delay.value = String(snapshot.network.delayMs)
     failing.checked = snapshot.network.failing

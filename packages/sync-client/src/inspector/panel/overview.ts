@@ -4,12 +4,7 @@ import type { InspectorState } from "../inspector.ts"
 import { definitions, h, redraw, scrolling } from "./dom.ts"
 import { bytesOf, count, dateTimeOf, durationOf, reachOf } from "./words.ts"
 
-interface Storage {
-  readonly kind: string
-  readonly persisted: boolean | null
-  readonly usedBytes: number | null
-  readonly quotaBytes: number | null
-}
+type Storage = NonNullable<Status["storage"]>
 
 export const overviewView = (stepBack: (to: null) => void) => {
   const parts = h("div", { class: "parts" })
@@ -19,7 +14,7 @@ export const overviewView = (stepBack: (to: null) => void) => {
     update: ({ snapshot, status }: InspectorState) => {
       if (snapshot === null) return
       const { app, clientId, cursors, network, records, userId } = snapshot
-      const { storage } = status as Status & { readonly storage?: Storage | null }
+      const { storage } = status
       const reach = reachOf(snapshot)
       redraw(parts, JSON.stringify([status, cursors, network, reach, records.length]), () => [
         part(

@@ -27,7 +27,7 @@ export const roundsView = () => {
   let rounds: ReadonlyArray<Round> = []
   const root = h(
     "section",
-    { class: "pane", "aria-label": "Sync sessions", tabindex: 0 },
+    { class: "pane", "aria-label": "Requests of the session", tabindex: 0 },
     h("div", { class: "actions" }, h("label", {}, quiet, "Only what did something"), note),
     scrolling(
       "Requests of the session",
