@@ -6,7 +6,7 @@ class LongFirst extends BaseSequencer {
   override async sort(files: Array<TestSpecification>): Promise<Array<TestSpecification>> {
     const sorted = await super.sort(files)
     const isLong = ({ moduleId }: TestSpecification) =>
-      /(simulate-bank|simulate-bookings|cli|serial|crash)\.test\.ts$/.test(moduleId)
+      /(simulate-bank|simulate-bookings|cli|serial|crash|bench|e2e|tabs\/[a-z]+)\.test\.ts$/.test(moduleId)
     return [...sorted.filter(isLong), ...sorted.filter((file) => !isLong(file))]
   }
 }

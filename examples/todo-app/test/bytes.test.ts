@@ -16,7 +16,8 @@ const note: Plugin = {
   name: "note",
   generateBundle: (_options, bundle) => {
     for (const [name, chunk] of Object.entries(bundle)) {
-      if (chunk.type !== "chunk" || name === "sw.js") continue
+      // What is imported when it is needed is not: the lock of a directory, which only Node has.
+      if (chunk.type !== "chunk" || chunk.isDynamicEntry || name === "sw.js") continue
       for (const [id, { renderedLength }] of Object.entries(chunk.modules))
         if (renderedLength > 0) pageModules.push(id)
     }

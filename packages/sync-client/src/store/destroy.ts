@@ -1,5 +1,5 @@
 /** Deletes a local database. */
-import { PgliteLocked, Store } from "@synchrotron/sql-pglite"
+import { Store } from "@synchrotron/sql-pglite"
 import { DatabaseInUse } from "../Errors.ts"
 import { leaderLockName } from "../tabs/Messages.ts"
 import { candidates } from "./choose.ts"
@@ -17,7 +17,8 @@ export const destroyStore = async (dataDir: string): Promise<void> => {
   const destroy = async () => {
     for (const store of candidates(dataDir)) {
       await Store.destroy(store).catch((error: unknown) => {
-        throw error instanceof PgliteLocked ? new DatabaseInUse({ dataDir }) : error
+        // By its tag: with its class a page would load the driver.
+        throw (error as { _tag?: unknown })._tag === "PgliteLocked" ? new DatabaseInUse({ dataDir }) : error
       })
       await Reserve.make(store)?.free()
     }
