@@ -28,8 +28,10 @@ export class OpfsStore extends OpfsAhpFS {
     const state = checked(await Opfs.openFile(folder, "state.txt"))
     try {
       const text = textIn(state)
-      if (isState(text)) write(state, withoutTornEnd(text))
-      else {
+      if (isState(text)) {
+        const whole = withoutTornEnd(text)
+        if (whole !== text) write(state, whole)
+      } else {
         const copied = textIn(this.copy)
         if (isState(copied)) write(state, copied)
         else if (await Opfs.hasFiles(`${this.dataDir}/data`))

@@ -54,8 +54,12 @@ describe.each(["idb", "opfs-ahp"])("tabs in %s", { timeout: 240_000 }, (storage)
 
   it("I4: five tabs at work lose nothing and do nothing twice when the leader crashes in an action, and in a sync", async () => {
     const tabs: Array<Page> = []
-    for (let i = 0; i < 5; i++) tabs.push(await open())
-    await tabs[0]!.evaluate(() => window.tab.sync())
+    for (let i = 0; i < 5; i++) {
+      const page = await open()
+      // They lead in this order.
+      await page.evaluate(() => window.tab.sync())
+      tabs.push(page)
+    }
     const before = await shown(tabs[0]!)
     const values: Array<number> = []
     const work = async (pages: ReadonlyArray<Page>, leader: Page, when: () => Promise<unknown>) => {
