@@ -139,6 +139,8 @@ export class OpfsStore extends OpfsAhpFS {
   }
 }
 
+const lineFeed = 10
+
 /** Its number, as Postgres in WASM knows it. */
 const noSpace = 51
 
@@ -169,11 +171,11 @@ const textIn = (handle: Opfs.SyncHandle): string => {
   return new TextDecoder().decode(bytes)
 }
 
-/** Takes the room first: then what is there is whole, should there be none. */
+/** Takes the room first, as empty lines: then what is there is whole, should there be none, or the worker be killed there. */
 const write = (handle: Opfs.SyncHandle, text: string): void => {
   const bytes = new TextEncoder().encode(text)
   const size = handle.getSize()
-  if (bytes.length > size) handle.write(new Uint8Array(bytes.length - size), { at: size })
+  if (bytes.length > size) handle.write(new Uint8Array(bytes.length - size).fill(lineFeed), { at: size })
   handle.write(bytes, { at: 0 })
   handle.truncate(bytes.length)
   handle.flush()
