@@ -112,6 +112,16 @@ const offered = (page: Page) =>
       return page.getByTestId("new-version").count()
     }, eventually)
     .toBe(1)
+/** A tab that has the first build and a list, and is offered the second one. */
+const withOffer = async (): Promise<Page> => {
+  const page = await open()
+  await start(page)
+  await kept(page)
+  await page.reload()
+  await serve(2)
+  await offered(page)
+  return page
+}
 const takeOffer = (page: Page) =>
   page.getByTestId("new-version").getByRole("button", { name: "Reload" }).click()
 /** The paths of a build's files, as a browser asks for them. */
@@ -180,12 +190,7 @@ describe("the page", { timeout: 240_000 }, () => {
   })
 
   it("keeps the old build until somebody takes the new one, in all tabs", async () => {
-    const page = await open()
-    await start(page)
-    await kept(page)
-    await page.reload()
-    await serve(2)
-    await offered(page)
+    const page = await withOffer()
     const other = await open()
     expect([await buildOf(page), await buildOf(other)]).toEqual([1, 1])
     await showsList(page)
@@ -215,12 +220,7 @@ describe("the page", { timeout: 240_000 }, () => {
   })
 
   it("keeps a build that is being fetched while another one takes over, and offers it to the tabs", async () => {
-    const page = await open()
-    await start(page)
-    await kept(page)
-    await page.reload()
-    await serve(2)
-    await offered(page)
+    const page = await withOffer()
     await serve(3)
     const fetching = origin.hold((path) => path.endsWith("/icons/192.png"))
     await comeBack(page)

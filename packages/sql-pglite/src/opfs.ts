@@ -27,14 +27,17 @@ const patiently = async <A>(use: () => Promise<A>): Promise<A> => {
   }
 }
 
+/** Opens a file for this worker alone; waits for up to ten seconds when another one still has it. */
 export const open = (file: FileSystemFileHandle): Promise<SyncHandle> =>
   patiently(() =>
     (file as unknown as { createSyncAccessHandle(): Promise<SyncHandle> }).createSyncAccessHandle()
   )
 
+/** As `open`, of a file that is made when it is not there. Rejects with `QuotaExceededError` when there is no room for one. */
 export const openFile = async (directory: FileSystemDirectoryHandle, name: string): Promise<SyncHandle> =>
   open(await directory.getFileHandle(name, { create: true }))
 
+/** The folder of these names, one in the other, made when `create`; else rejects with `NotFoundError` when it is not there. */
 export const directoryAt = async (
   names: ReadonlyArray<string>,
   create: boolean
@@ -44,6 +47,7 @@ export const directoryAt = async (
   return directory
 }
 
+/** The folders of a path, outermost first. */
 export const namesOf = (path: string): ReadonlyArray<string> => path.split("/").filter(Boolean)
 
 /** Whether there is anything in the folder. */
@@ -70,6 +74,7 @@ const markOf = async (path: string) => {
   return { parent, name, mark, isThere }
 }
 
+/** Whether there is a store whose first start came to its end. */
 export const isComplete = async (path: string): Promise<boolean> =>
   (await hasFiles(path)) && !(await markOf(path)).isThere
 
@@ -86,6 +91,7 @@ export const begin = async (path: string): Promise<() => Promise<void>> => {
   return () => parent.removeEntry(mark)
 }
 
+/** Deletes a store; what is cut short is begun anew, and never opened. */
 export const remove = async (path: string): Promise<void> => {
   const { mark, name, parent } = await markOf(path)
   // Until all of it is gone, it is no complete store.
